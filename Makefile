@@ -1,0 +1,46 @@
+# Two commands do everything on a fresh machine with Python 3.11 or later:
+#   make demo   sets up and runs the main path end to end, offline
+#   make test   sets up and passes the tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export HF_HUB_OFFLINE := 1
+
+.PHONY: demo test check format docs clean
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[offline,dev]'
+	touch $@
+
+demo: $(VENV)/.ready
+	$(BIN)/tunescope demo
+
+test: $(VENV)/.ready
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.ready
+	$(BIN)/tunescope checks --markdown > docs/checks.md
+
+# The benchmarks write tests/benchmarks/NAME/{RESULTS.md,results.json}. Those that measure on real data read it from
+# the folder that TUNESCOPE_DATA names.
+$(VENV)/.bench: $(VENV)/.ready
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[offline,dev,bench]'
+	touch $@
+
+bench-%: $(VENV)/.bench
+	$(BIN)/python -m tests.benchmarks.$(subst -,_,$*).run
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""tunescope: the domain — rows, checks, traces, exports and verdicts."""

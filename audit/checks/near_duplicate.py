@@ -1,0 +1,63 @@
+"""DUP002: a row is nearly the same text as an earlier one.
+
+What: prompt and response together share at least 80 % of their runs of three words with those of an earlier row (Jaccard
+similarity). Candidates come from MinHash, and the similarity of every candidate is then computed exactly. Letter case,
+punctuation and white space do not count. Exact duplicates are left to DUP001.
+
+Why it matters: near-duplicates count several times in training and leak between splits.
+
+Example: the same question and answer with one word changed.
+
+Fix: `tunescope export --drop DUP002` drops a row while an earlier one that it matches is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from audit.checks.base import Check
+from audit.checks.duplicates import group_by_later, related_to
+from audit.findings import Evidence, Finding, Severity
+from audit.materials import Materials, Need
+from indexes.minhash import jaccard_pairs, shingle_sets
+
+__all__ = ["CHECK"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """`min_jaccard`: similarity from which on a pair is reported, 0.7 to 1. `shingle_words`: words per shingle, 1 to 5."""
+
+    min_jaccard: float = 0.8
+    shingle_words: int = 3
+
+
+def find(materials: Materials, options: Options) -> Iterator[Finding]:
+    """One finding per row that nearly repeats an earlier row."""
+    corpus = materials.corpus
+    rows = materials.prompt_words.joined(materials.response_words, materials.row_of_response, len(corpus))
+    pairs = jaccard_pairs(shingle_sets(rows, options.shingle_words), options.min_jaccard)
+    keys = corpus.rows["key"].to_list()
+    for row, others in group_by_later(pairs.later, pairs.earlier, pairs.similarity):
+        different = [(other, similarity) for other, similarity in others if keys[other] != keys[row]]
+        if len(different) < len(others):
+            continue  # it repeats an earlier row exactly, and has that finding
+        nearest, similarity = max(different, key=lambda pair: (pair[1], -pair[0]))
+        related, more = related_to([other for other, _ in different])
+        message = f"Shares {similarity:.0%} of its {options.shingle_words}-word runs with {corpus.id(nearest)}{more}."
+        measure = f"Jaccard similarity of {options.shingle_words}-word shingles"
+        evidence = Evidence(measure, round(similarity, 4), options.min_jaccard, related)
+        yield Finding(CHECK.code, row, None, CHECK.severity, message, evidence)
+
+
+CHECK = Check(
+    code="DUP002",
+    name="near duplicate",
+    severity=Severity.WARNING,
+    advice="Keep one row of each group.",
+    explanation=__doc__,
+    find=find,
+    options=Options,
+    needs=frozenset({Need.WORDS}),
+)

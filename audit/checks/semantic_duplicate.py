@@ -1,0 +1,218 @@
+"""DUP003: a prompt asks the same as an earlier one, in other words.
+
+What: the static vectors of the two prompts have a cosine of at least 0.8, and what the wordings do not share are only
+words that carry no content of their own: function words, verbs of instruction ("list", "name", "give"), inflections, and
+nouns that are used for one another ("ways" and "methods"). Numbers and names must agree, and so must the word that
+follows "to", "from", "than" and the like, because "Celsius to Fahrenheit" is not "Fahrenheit to Celsius". Similarity of
+vectors alone would not do: in instruction data it mostly means the same *kind* of question. Prompts of up to 64 words are
+compared, in English; a longer one is mostly a passage, which DUP002 compares. Pairs with DUP001 or DUP002 are left out.
+
+Why it matters: the question counts twice, and where the answers differ the model is taught both.
+
+Example: "Name three ways to save water." and "List 3 methods for saving water."
+
+Fix: look at both answers and keep the better. `tunescope export --drop DUP003` keeps the earlier row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import snowballstemmer
+from numpy.typing import NDArray
+
+from audit.checks.base import Check, shorten
+from audit.checks.duplicates import related_to
+from audit.findings import Evidence, Finding, Severity
+from audit.materials import Materials, Need
+from indexes.dense import pairs_above
+from indexes.words import tokenize
+
+__all__ = ["CHECK", "Request", "same_request"]
+
+_MOST_WORDS = 64
+# More differing stems than this are no paraphrase; sketches of 256 bits rule such pairs out before they are compared.
+_MOST_DIFFERENT = 4
+_SKETCH_WORDS = 4
+
+_FUNCTION_WORDS = frozenset(
+    "a an the of in for on at by with about as is are was were be been being am do does did has have had can could may might "
+    "must shall should will would this that these those it its there and i me my you your we us our some any please "
+    "following given below provided using use used one's which what who whom whose how or if then whether between each "
+    "other also just so he she they him her them his their thing get got gets good process s t".split()
+)
+_INSTRUCTION_WORDS = frozenset(
+    "give provide list name tell state write create generate make produce compose come up find identify suggest offer "
+    "describe explain outline present show out propose mention specify get need want let know".split()
+)
+# Each line is a set of words that requests use for one another.
+_INTERCHANGEABLE = (
+    "way method technique strategy tip idea",
+    "benefit advantage upside",
+    "drawback disadvantage downside",
+    "example instance",
+    "reason why cause",
+    "program code script function",
+    "sequence series",
+    "definition meaning define mean",
+    "important importance significant significance",
+    "reduce lower decrease cut",
+    "improve enhance better boost",
+    "change modify alter",
+    "fix repair",
+    "begin start",
+    "purchase buy",
+    "big large",
+    "summary summarize summarise summarization summarisation",
+    "rewrite rephrase paraphrase reword",
+    "calculate compute determine work",
+    "correct proper right",
+    "sentence statement",
+    "story tale",
+    "picture image photo",
+    "kid child children",
+    "person someone somebody",
+    "convert transform turn",
+    "difference differ different differentiate distinguish",
+    "trait characteristic quality attribute feature",
+    "part component element",
+    "effect impact influence",
+    "author writer wrote written",
+)
+_NUMBER_WORDS = {
+    word: str(number)
+    for number, word in enumerate(
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+        "eighteen nineteen twenty".split()
+    )
+} | {"single": "1"}
+# The word that follows one of these fills a role that another order would give to another word.
+_RELATIONS = frozenset("to from than into".split())
+# Words that turn a request into its opposite, or name a side of it: both prompts must have the same ones.
+_POLARITY = frozenset("not no never without except against before after under over cannot versus".split())
+# Where one of these is at work, who does it to whom decides; the content must then come in the same order.
+_DIRECTED = frozenset("cause affect effect lead led influence impact result defeat beat follow replace inherit".split())
+
+
+@dataclass(frozen=True)
+class Options:
+    """`min_similarity`: cosine of the prompts' static vectors from which on wordings are compared, above 0.5."""
+
+    min_similarity: float = 0.8
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a prompt asks, apart from how.
+
+    Attributes:
+        content: The stems that carry content, numbers as digits.
+        relations: A relational word -> the stem after its last occurrence.
+        literal: What must agree to the letter: numbers, marks of arithmetic and code, and words of polarity, in order.
+        directed: The stems in order, where the prompt has a verb that goes from one to the other; else empty.
+    """
+
+    content: frozenset[str]
+    relations: Mapping[str, str]
+    literal: tuple[str, ...]
+    directed: tuple[str, ...]
+
+    @classmethod
+    def of(cls, prompt: str) -> Request:
+        """Read a prompt."""
+        tokens = [_NUMBER_WORDS.get(token, token) for token in tokenize(prompt)]
+        stems: list[str] = []
+        relations: dict[str, str] = {}
+        pending = ""
+        for before, token, after in zip(["", *tokens], tokens, [*tokens[1:], ""], strict=False):
+            quoted = before in _QUOTES and after in _QUOTES  # “the letter 'a'”
+            if token in _RELATIONS and not quoted:
+                pending = token
+            elif token[0].isalnum() and (quoted or not _is_empty(token)):
+                stems.append(_stem(token))
+                if pending:
+                    relations[pending] = stems[-1]
+                    pending = ""
+        literal = tuple(token for token in tokens if token[0].isdigit() or token in _SYMBOLS or token in _POLARITY or token == "t")
+        directed = tuple(stems) if any(token in _DIRECTED or _stem(token) in _DIRECTED_STEMS for token in tokens) else ()
+        return cls(frozenset(stems), relations, literal, directed)
+
+
+def _is_empty(token: str) -> bool:
+    return token in _FUNCTION_WORDS or token in _INSTRUCTION_WORDS
+
+
+_QUOTES = ("'", '"')
+_SYMBOLS = frozenset("+*/=<>%$€£_^~{}[]\\|")
+
+
+def same_request(one: Request, other: Request) -> bool:
+    """Whether two prompts ask the same: equal content, literals and direction, no relational word with another object."""
+    if one.content != other.content or one.literal != other.literal or one.directed != other.directed:
+        return False
+    return all(one.relations[word] == other.relations[word] for word in one.relations.keys() & other.relations.keys())
+
+
+def find(materials: Materials, options: Options) -> Iterator[Finding]:
+    """One finding per row whose only prompt asks what that of an earlier row asks."""
+    if not materials.has_vectors:
+        return
+    corpus = materials.corpus
+    rows = materials.row_of_response
+    single = np.bincount(rows, minlength=len(corpus))[rows] == 1
+    short = np.diff(materials.prompt_words.offsets) <= _MOST_WORDS
+    chosen = np.flatnonzero(single & short)
+    prompts = [corpus.responses["prompt"][i] for i in chosen.tolist()]
+    requests = [Request.of(prompt) for prompt in prompts]
+    sketches = _sketches(requests)
+    matches: dict[int, list[tuple[int, float]]] = {}
+    for later, earlier, similarity in pairs_above(materials.prompt_vectors[chosen], options.min_similarity):
+        different = np.bitwise_count(sketches[later] ^ sketches[earlier]).sum(axis=1)
+        for a, b, value in zip(*(part[different == 0].tolist() for part in (later, earlier, similarity)), strict=True):
+            if same_request(requests[a], requests[b]) and requests[a].content:
+                matches.setdefault(a, []).append((b, value))
+    for a, others in sorted(matches.items()):
+        row = int(rows[chosen[a]])
+        related, more = related_to([int(rows[chosen[b]]) for b, _ in others])
+        nearest, value = max(others, key=lambda pair: (pair[1], -pair[0]))
+        message = f"Asks the same as {corpus.id(int(rows[chosen[nearest]]))}: “{shorten(prompts[nearest], 80)}”{more}."
+        evidence = Evidence("cosine of the prompts' static vectors", round(value, 4), options.min_similarity, related, quote=shorten(prompts[a]))
+        yield Finding(CHECK.code, row, None, CHECK.severity, message, evidence)
+
+
+def _sketches(requests: list[Request]) -> NDArray[np.uint64]:
+    """A 256-bit set sketch per request; two requests of equal content have equal sketches. Shape `(n, 4)`."""
+    sketches = np.zeros((len(requests), _SKETCH_WORDS), np.uint64)
+    numbers: dict[str, int] = {}
+    for i, request in enumerate(requests):
+        for stem in request.content:
+            bit = numbers.setdefault(stem, len(numbers)) % (64 * _SKETCH_WORDS)
+            sketches[i, bit // 64] ^= np.uint64(1 << (bit % 64))
+    return sketches
+
+
+@lru_cache(maxsize=1 << 16)
+def _stem(word: str) -> str:
+    stem = _STEMMER.stemWord(word)
+    return _REPRESENTATIVE.get(stem, stem)
+
+
+_STEMMER = snowballstemmer.stemmer("english")
+_REPRESENTATIVE = {
+    _STEMMER.stemWord(word): _STEMMER.stemWord(line.split()[0]) for line in _INTERCHANGEABLE for word in line.split()
+}
+_DIRECTED_STEMS = frozenset(_stem(word) for word in _DIRECTED)
+
+CHECK = Check(
+    code="DUP003",
+    name="same request in other words",
+    severity=Severity.INFO,
+    advice="Compare the two answers and keep the better.",
+    explanation=__doc__,
+    find=find,
+    options=Options,
+    needs=frozenset({Need.WORDS, Need.VECTORS}),
+)

@@ -1,0 +1,95 @@
+"""The one configuration of an audit: read from YAML and options, written into the run, and enough to repeat it."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from audit.errors import InputError
+from audit.sources import Format
+
+__all__ = ["AuditConfig", "load_config", "make_config", "unknown_name"]
+
+
+class AuditConfig(BaseModel):
+    """What to audit, and how.
+
+    Attributes:
+        data: The dataset file.
+        input_format: The rows' format; `None` to recognise it.
+        columns: LLaMA-Factory's column names -> the file's.
+        limit: Read only so many rows.
+        select: Codes or prefixes of the checks to run; empty means all.
+        ignore: Codes or prefixes of checks not to run; wins over `select`.
+        checks: Options of checks by code, such as `{DUP002: {min_jaccard: 0.9}}`.
+        encoder: Folder or name of the sentence-transformers model that the static vectors are distilled from.
+        group_column: A column whose values a matched control must keep in proportion.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: str
+    input_format: Format | None = None
+    columns: dict[str, str] = Field(default_factory=dict)
+    limit: int | None = Field(default=None, ge=1)
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    checks: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    encoder: str = "all-MiniLM-L6-v2"
+    group_column: str | None = None
+
+    def to_yaml(self) -> bytes:
+        """As `config.yaml`, which `load_config` reads."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True).encode()
+
+
+def load_config(path: Path) -> dict[str, Any]:
+    """The settings of a YAML file.
+
+    Raises:
+        InputError: It is missing, no YAML, or no mapping.
+    """
+    try:
+        settings = yaml.safe_load(path.read_bytes())
+    except FileNotFoundError as error:
+        raise InputError("no such file", where=str(path), remedy="check the path given with --config") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise InputError("is no readable YAML", where=where, why=getattr(error, "problem", "") or "") from error
+    except OSError as error:
+        raise InputError("cannot be read", where=str(path), why=error.strerror or "") from error
+    if not isinstance(settings, dict):
+        raise InputError("holds no settings", where=str(path), remedy="write lines such as `select: [DUP]`")
+    return {str(name): value for name, value in settings.items()}
+
+
+def make_config(settings: dict[str, Any], where: str = "") -> AuditConfig:
+    """A checked configuration.
+
+    Args:
+        settings: By name, as in `AuditConfig`.
+        where: The file they came from, for messages.
+
+    Raises:
+        InputError: A setting is unknown (the nearest one is named) or has a value of the wrong kind.
+    """
+    try:
+        return AuditConfig.model_validate(settings)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            raise unknown_name("setting", name, list(AuditConfig.model_fields), where) from error
+        raise InputError(f"setting {name!r}: {problem['msg'].lower()}", where=where, remedy="see tunescope audit --help") from error
+
+
+def unknown_name(kind: str, name: str, known: list[str], where: str = "") -> InputError:
+    """The error for a name that does not exist, suggesting the nearest that does."""
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    remedy = f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(known)}"
+    return InputError(f"unknown {kind} {name!r}", where=where, remedy=remedy)

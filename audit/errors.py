@@ -1,0 +1,7 @@
+"""The errors that the domain raises; see `indexes.errors` for the family."""
+
+from __future__ import annotations
+
+from indexes.errors import CorruptFileError, InputError, MissingDependencyError, StorageError, TunescopeError, VersionError
+
+__all__ = ["CorruptFileError", "InputError", "MissingDependencyError", "StorageError", "TunescopeError", "VersionError"]

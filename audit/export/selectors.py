@@ -1,0 +1,180 @@
+"""Which rows leave, and why: by finding, by blame, or because others are to be kept.
+
+Every reason is recorded for every row. The order is fixed: findings other than duplicates, then blame, then duplicates
+(only while a row that they match stays), then what is to be kept of the rest.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from audit.config import unknown_name
+from audit.errors import InputError
+from audit.trace.model import BlamedRow
+
+__all__ = ["KeepRule", "Reason", "Selection", "parse_blame_size", "parse_keep", "select_rows"]
+
+# A cleaning that removes more than this also removes what the model needs; blame alone never goes beyond it.
+MOST_BLAMED_SHARE = 0.10
+_DUPLICATES = "DUP"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a row leaves.
+
+    Attributes:
+        code: A finding's code, `blame:NAME`, `longest:K` or `random:K`.
+        message: One sentence.
+        measure, value: What was measured.
+        related: Numbers of the rows it matched.
+    """
+
+    code: str
+    message: str
+    measure: str = ""
+    value: float | None = None
+    related: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The rows that leave, with their reasons, and the rest that stay.
+
+    Attributes:
+        n_rows: Rows of the dataset.
+        reasons: Row -> its reasons, ascending by row.
+        notes: What a reader should know, such as a blame list shorter than asked for.
+    """
+
+    n_rows: int
+    reasons: dict[int, tuple[Reason, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def dropped(self) -> list[int]:
+        """The rows that leave, ascending."""
+        return list(self.reasons)
+
+    @property
+    def kept(self) -> list[int]:
+        """The rows that stay, ascending."""
+        return [row for row in range(self.n_rows) if row not in self.reasons]
+
+
+@dataclass(frozen=True, slots=True)
+class KeepRule:
+    """Keep `k` of the rows that are left: the `longest` by characters of their responses, or `random` ones of a seed."""
+
+    kind: str
+    k: int
+    seed: int = 0
+
+
+def parse_keep(text: str) -> KeepRule:
+    """`longest:K`, `random:K` or `random:K@SEED`.
+
+    Raises:
+        InputError: It is none of these.
+    """
+    kind, _, rest = text.partition(":")
+    number, _, seed = rest.partition("@")
+    if kind not in ("longest", "random") or not number.isdigit() or int(number) < 1 or (seed and not seed.isdigit()):
+        raise InputError(f"--keep {text!r} is not known", remedy="use longest:K, random:K or random:K@SEED, with K at least 1")
+    return KeepRule(kind, int(number), int(seed or 0))
+
+
+def parse_blame_size(text: str, n_rows: int) -> tuple[str, int]:
+    """`NAME:K` or `NAME:SHARE` (0.05 or 5%) -> the trace's name and a number of rows.
+
+    Raises:
+        InputError: It is neither, or the share is over 10 %.
+    """
+    name, _, size = text.rpartition(":")
+    try:
+        percent = size.endswith("%")
+        value = float(size.removesuffix("%")) / (100 if percent else 1)
+    except ValueError:
+        value = -1.0
+    if not name or value <= 0 or (value >= 1 and (percent or value != int(value))):
+        raise InputError(f"--drop-blamed {text!r} is not known", remedy="use NAME:K or NAME:SHARE, such as trace-1:20 or trace-1:5%")
+    if value < 1 and value > MOST_BLAMED_SHARE:
+        raise InputError(
+            f"--drop-blamed {text!r} would drop over {MOST_BLAMED_SHARE:.0%} of the rows",
+            remedy="ask for less: so large a removal costs what the model should learn",
+        )
+    return name, int(value) if value >= 1 else max(1, int(value * n_rows))
+
+
+def select_rows(
+    findings: pl.DataFrame,
+    signals: pl.DataFrame,
+    *,
+    codes: Sequence[str] = (),
+    run_codes: Sequence[str] = (),
+    blamed: Sequence[tuple[str, int, Sequence[BlamedRow]]] = (),
+    keep: Sequence[KeepRule] = (),
+) -> Selection:
+    """Decide which rows leave.
+
+    Args:
+        findings: All findings of the run.
+        signals: One line per row.
+        codes: Codes, or prefixes, whose findings drop a row.
+        run_codes: The codes that the audit ran, to refuse others.
+        blamed: Per trace its name, how many rows to drop, and its blamed rows, most blamed first.
+        keep: Rules for the rows that are left, applied one after the other.
+
+    Raises:
+        InputError: A code was not part of the audit.
+    """
+    for code in codes:
+        if not any(known.startswith(code) for known in run_codes):
+            raise unknown_name("check of this run", code, list(run_codes))
+    reasons: dict[int, list[Reason]] = defaultdict(list)
+    notes: list[str] = []
+    chosen = findings.filter(pl.any_horizontal(pl.lit(False), *(pl.col("code").str.starts_with(code) for code in codes)))
+    for finding in chosen.filter(~pl.col("code").str.starts_with(_DUPLICATES)).iter_rows(named=True):
+        reasons[finding["row"]].append(_reason_of(finding))
+    for name, size, rows in blamed:
+        if len(rows) < size:
+            notes.append(f"{name} blames {len(rows)} rows, fewer than the {size} asked for")
+        for rank, row in enumerate(rows[:size], start=1):
+            message = f"Blamed by {row.n_claims} claims, rank {rank} of {len(rows)}; least chance {row.least_chance:.3g}."
+            reasons[row.row].append(Reason(f"blame:{name}", message, "sum over claims of (1 - chance) / rank", row.blame))
+    for finding in chosen.filter(pl.col("code").str.starts_with(_DUPLICATES)).iter_rows(named=True):  # ascending by row
+        if any(row not in reasons for row in finding["related"]):
+            reasons[finding["row"]].append(_reason_of(finding))
+    for rule in keep:
+        left = signals.filter(~pl.col("row").is_in(list(reasons)))
+        if left.height < rule.k:
+            notes.append(f"{rule.kind}:{rule.k} keeps all {left.height} rows that are left")
+        for row, characters in _losers(left, rule):
+            reason = Reason(f"{rule.kind}:{rule.k}", f"Not among the {rule.k} {rule.kind} rows kept.", "response characters", characters)
+            reasons[row].append(reason)
+    return Selection(signals.height, {row: tuple(reasons[row]) for row in sorted(reasons)}, tuple(notes))
+
+
+def _losers(left: pl.DataFrame, rule: KeepRule) -> list[tuple[int, float]]:
+    if rule.kind == "longest":
+        ordered = left.sort("response_characters", "row", descending=[True, False])
+    else:
+        order = np.random.default_rng(rule.seed).permutation(left.height)
+        ordered = left[order.tolist()]
+    return list(ordered[rule.k :].select("row", pl.col("response_characters").cast(pl.Float64)).iter_rows())
+
+
+def _reason_of(finding: dict[str, object]) -> Reason:
+    related = finding["related"]
+    return Reason(
+        str(finding["code"]),
+        str(finding["message"]),
+        str(finding["measure"]),
+        finding["value"],  # type: ignore[arg-type]
+        tuple(related) if isinstance(related, list) else (),
+    )

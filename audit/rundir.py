@@ -1,0 +1,336 @@
+"""The run folder: its format, its lock, and how an interrupted audit goes on.
+
+An audit works in `RUN.partial`, stage by stage. A finished stage leaves a sealed marker that names its files; after a
+kill the same command finds the folder by its key (settings, input bytes, versions) and computes only what is missing.
+The manifest is written last, then the folder is renamed: a `RUN` that exists is whole, and is never changed again. What
+comes later (traces, exports, verifications) is added as folders of its own, each finished in the same way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import yaml
+from filelock import FileLock, Timeout
+
+from audit.corpus import Corpus
+from audit.errors import CorruptFileError, InputError, VersionError
+from audit.summary import AuditSummary
+from indexes.store import SIDECAR_SUFFIX, VerifiedFile, read_bytes, sync_folder, verify_file, write_bytes
+
+__all__ = ["RUN_FORMAT", "Run", "RunBuilder", "StageRecord", "next_free_run", "write_table"]
+
+RUN_FORMAT = 1
+_MANIFEST = "manifest.json"
+_PARTIAL = ".partial"
+_STAGES = "stages"
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """How a stage went.
+
+    Attributes:
+        name: The stage.
+        seconds: What it took when it was computed.
+        resumed: Whether this process found it finished.
+        files: Its files, relative to the run folder.
+        facts: What the stage reports for the manifest.
+    """
+
+    name: str
+    seconds: float
+    resumed: bool
+    files: tuple[str, ...]
+    facts: Mapping[str, Any]
+
+
+class RunBuilder:
+    """A run folder in the making; use `RunBuilder.open`."""
+
+    def __init__(self, run: Path, key: str) -> None:
+        self.run = run
+        self.path = _partial_of(run)
+        self.stages: list[StageRecord] = []
+        self._key = key
+
+    @classmethod
+    @contextmanager
+    def open(cls, run: Path, key: Mapping[str, Any]) -> Iterator[RunBuilder]:
+        """Lock `RUN.partial`, made new or taken up where an earlier process left it.
+
+        Args:
+            run: The folder that will be.
+            key: Everything the results depend on; a partial folder of another key is not touched.
+
+        Raises:
+            InputError: RUN exists, another process works on it, or the partial folder belongs to other settings.
+        """
+        if run.exists():
+            raise InputError("the run folder exists", where=str(run), remedy="choose another with -o, or remove it")
+        builder = cls(run, _digest(key))
+        try:
+            builder.path.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(builder.path / ".lock", timeout=0)
+            lock.acquire()
+        except Timeout as error:
+            raise InputError(
+                "another tunescope works on this run", where=str(run), remedy="wait for it, or choose another folder with -o"
+            ) from error
+        except OSError as error:
+            raise InputError(
+                "the run folder cannot be written", where=str(run), why=error.strerror or str(error), remedy="choose another with -o"
+            ) from error
+        try:
+            builder._claim()
+            yield builder
+        finally:
+            lock.release()
+
+    def stage(self, name: str, make: Callable[[], Mapping[str, Any] | None], files: Iterable[str]) -> StageRecord:
+        """Run a stage, or find it finished.
+
+        Args:
+            name: Its name, unique within the run.
+            make: Writes the files below `path` through `indexes.store`, and returns facts for the manifest.
+            files: The files it writes, relative to the run folder.
+        """
+        marker = self.path / _STAGES / f"{name}.json"
+        record = self._finished(marker, name)
+        if record is None:
+            started = time.perf_counter()
+            facts = dict(make() or {})
+            seconds = round(time.perf_counter() - started, 3)
+            record = StageRecord(name, seconds, resumed=False, files=tuple(files), facts=facts)
+            content = {"name": name, "seconds": seconds, "files": list(record.files), "facts": facts}
+            write_bytes(marker, json.dumps(content).encode())
+        self.stages.append(record)
+        return record
+
+    def finish(self, manifest: Mapping[str, Any]) -> Path:
+        """Write the manifest, drop what only served resumption, and give the folder its name."""
+        files = sorted({file for stage in self.stages for file in stage.files if (self.path / file).exists()})
+        stages = [
+            {"name": stage.name, "seconds": stage.seconds, "resumed": stage.resumed, "facts": stage.facts} for stage in self.stages
+        ]
+        kept = [file for file in files if not file.startswith(f"{_STAGES}/")]
+        content = {
+            "format": RUN_FORMAT,
+            "key": self._key,
+            **manifest,
+            "stages": stages,
+            "files": {file: _sidecar_digest(self.path / file) for file in kept},
+        }
+        write_bytes(self.path / _MANIFEST, json.dumps(content, indent=1, ensure_ascii=False).encode())
+        shutil.rmtree(self.path / _STAGES)
+        (self.path / "key.json").unlink()
+        (self.path / ".lock").unlink(missing_ok=True)
+        self.path.rename(self.run)
+        sync_folder(self.run.parent)
+        return self.run
+
+    def _claim(self) -> None:
+        key_file = self.path / "key.json"
+        if (self.path / _MANIFEST).exists():  # killed between manifest and rename: everything is computed again but cheap
+            (self.path / _MANIFEST).unlink()
+        if key_file.exists():
+            if key_file.read_text() != self._key:
+                raise InputError(
+                    "an unfinished audit with other settings or data lies there",
+                    where=str(self.path),
+                    remedy="repeat that command to finish it, remove the folder, or choose another with -o",
+                )
+        else:
+            key_file.write_text(self._key)
+
+    def _finished(self, marker: Path, name: str) -> StageRecord | None:
+        if not marker.exists():
+            return None
+        try:
+            content = json.loads(read_bytes(marker))
+            for file in content["files"]:
+                verify_file(self.path / file)
+        except (CorruptFileError, ValueError, KeyError):
+            return None  # a kill may have come between a file and its checksum; the stage is computed again
+        return StageRecord(name, content["seconds"], resumed=True, files=tuple(content["files"]), facts=content["facts"])
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run folder.
+
+    Attributes:
+        path: The folder.
+        manifest: What was read, with what, how long it took, and what was skipped and why.
+    """
+
+    path: Path
+    manifest: Mapping[str, Any]
+
+    @classmethod
+    def open(cls, path: Path | str) -> Run:
+        """Read a run's manifest; everything else is read, and verified, when it is needed.
+
+        Raises:
+            InputError: There is no finished run at `path`.
+            VersionError: It was written in another format.
+            CorruptFileError: The manifest is not what was written.
+        """
+        path = Path(path)
+        if not (path / _MANIFEST).exists():
+            if not path.exists() and _partial_of(path).exists():
+                why, remedy = "its audit was interrupted", "repeat the audit command to finish it"
+            else:
+                why, remedy = "no manifest.json" if path.exists() else "no such folder", "make one with tunescope audit DATA -o RUN"
+            raise InputError("is no finished run", where=str(path), why=why, remedy=remedy)
+        try:
+            manifest = json.loads(read_bytes(path / _MANIFEST))
+        except (ValueError, OSError) as error:
+            raise CorruptFileError("is no readable manifest", where=str(path / _MANIFEST), why=str(error)) from error
+        if manifest.get("format") != RUN_FORMAT:
+            raise VersionError(
+                f"the run has format {manifest.get('format')}, this version reads format {RUN_FORMAT}",
+                where=str(path),
+                why=f"written by tunescope {manifest.get('tunescope', 'unknown')}",
+                remedy="audit the data again, or use that version",
+            )
+        return cls(path, manifest)
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The dataset."""
+        return Corpus.load(self.path / "rows.parquet")
+
+    @cached_property
+    def summary(self) -> AuditSummary:
+        """What was found, at a glance."""
+        return AuditSummary.from_manifest(self.manifest["summary"])
+
+    @cached_property
+    def findings(self) -> pl.DataFrame:
+        """All findings, `audit.findings.FINDING_SCHEMA`."""
+        return self.table("findings.parquet")
+
+    @cached_property
+    def signals(self) -> pl.DataFrame:
+        """One line per row: see `audit.signals`."""
+        return self.table("signals.parquet")
+
+    def table(self, name: str) -> pl.DataFrame:
+        """A Parquet file of the run, verified."""
+        with VerifiedFile(self.path / name) as file:
+            return pl.read_parquet(file.readall())
+
+    @cached_property
+    def settings(self) -> Mapping[str, Any]:
+        """The configuration that `config.yaml` holds."""
+        settings: Mapping[str, Any] = yaml.safe_load(read_bytes(self.path / "config.yaml"))
+        return settings
+
+    def add(self, kind: str, name: str, files: Mapping[str, bytes]) -> Path:
+        """Add a result as RUN/KIND/NAME, whole or not at all.
+
+        Raises:
+            InputError: The name is taken, or no plain folder name.
+        """
+        folder = self.path / kind / name
+        if not name or name != Path(name).name or name.startswith("."):
+            raise InputError(f"{name!r} is no plain name", remedy="use letters, digits, - and _")
+        if folder.exists():
+            raise InputError(f"{kind}/{name} exists in the run", where=str(self.path), remedy="choose another name")
+        unfinished = _partial_of(folder)
+        if unfinished.exists():
+            shutil.rmtree(unfinished)
+        for file, content in files.items():
+            write_bytes(unfinished / file, content)
+        unfinished.rename(folder)
+        sync_folder(folder.parent)
+        return folder
+
+    def added(self, kind: str) -> list[str]:
+        """The names of the results of a kind, sorted."""
+        folder = self.path / kind
+        return sorted(f.name for f in folder.iterdir() if f.is_dir() and f.suffix != _PARTIAL) if folder.exists() else []
+
+    def read_added(self, kind: str, name: str, file: str) -> bytes:
+        """One file of an added result.
+
+        Raises:
+            InputError: There is no such result; the message names those that exist.
+        """
+        if name not in self.added(kind):
+            known = ", ".join(self.added(kind)) or "none"
+            raise InputError(f"the run has no {kind}/{name}", where=str(self.path), remedy=f"there are: {known}")
+        return read_bytes(self.path / kind / name / file)
+
+    def free_name(self, kind: str, stem: str) -> str:
+        """`STEM-1`, or the first number that is free."""
+        taken = set(self.added(kind))
+        return next(name for name in (f"{stem}-{n}" for n in range(1, len(taken) + 2)) if name not in taken)
+
+    def check(self) -> int:
+        """Verify every block of every file; the number of files.
+
+        Raises:
+            CorruptFileError: Naming the first file that differs.
+        """
+        for file, digest in self.manifest["files"].items():
+            verify_file(self.path / file)
+            if _sidecar_digest(self.path / file) != digest:
+                raise CorruptFileError(
+                    "was replaced after the run was finished", where=str(self.path / file), remedy="audit the data again"
+                )
+        listed = set(self.manifest["files"]) | {_MANIFEST}
+        files = [f for f in self.path.rglob("*") if f.is_file() and f.suffix != SIDECAR_SUFFIX]
+        for path in sorted(files):
+            if str(path.relative_to(self.path).as_posix()) not in listed:
+                verify_file(path)
+        return len(files)
+
+
+def next_free_run(parent: Path, stem: str, key: Mapping[str, Any]) -> Path:
+    """The run folder that a command without `-o` means: an unfinished one of the same key, else the next free number."""
+    taken = [0]
+    for folder in parent.glob(f"{stem.replace('[', '[[]')}-*") if parent.exists() else ():
+        number = folder.name.removesuffix(_PARTIAL).removeprefix(f"{stem}-")
+        if not number.isdigit():
+            continue
+        key_file = folder / "key.json"
+        if folder.name.endswith(_PARTIAL) and key_file.exists() and key_file.read_text() == _digest(key):
+            return parent / f"{stem}-{number}"
+        taken.append(int(number))
+    return parent / f"{stem}-{max(taken) + 1}"
+
+
+def write_table(path: Path, table: pl.DataFrame) -> None:
+    """Write and seal a frame as Parquet."""
+    buffer = io.BytesIO()  # so that a full disk is met by our own write, and reported as such
+    table.write_parquet(buffer, compression="zstd", statistics=False)
+    write_bytes(path, buffer.getvalue())
+
+
+def _partial_of(path: Path) -> Path:
+    return path.with_name(path.name + _PARTIAL)
+
+
+def _digest(key: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _sidecar_digest(path: Path) -> str:
+    sidecar = path.with_name(path.name + SIDECAR_SUFFIX)
+    try:
+        return hashlib.sha256(sidecar.read_bytes()).hexdigest()
+    except FileNotFoundError as error:
+        raise CorruptFileError("its checksum file is missing", where=str(path), remedy="audit the data again") from error

@@ -1,0 +1,124 @@
+"""What a trace is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from audit.responses import Response
+from audit.summary import Skipped
+
+__all__ = ["BlamedRow", "Channel", "ChannelScore", "Link", "Match", "SpanTrace", "Tier", "Trace"]
+
+
+class Channel(StrEnum):
+    """A way in which a row can be near to a claim."""
+
+    PHRASE = "phrase"
+    """Share of the span's weight that the row's response holds, less that of the corrected answer's; 0 to 1."""
+    CONCEPT = "concept"
+    """Cosine of the prompts' static vectors."""
+    BM25 = "bm25"
+    """BM25 of the claim's prompt against the row's prompt and response."""
+
+
+class Tier(StrEnum):
+    """How strong the evidence for a link is (higher tiers need models)."""
+
+    T0 = "T0"
+    """The row holds the span, or most of its rare words, and is ranked by the nearness of its concept."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelScore:
+    """A channel's value for a row, and the row's rank by it among all responses; 1 is the nearest."""
+
+    value: float
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The longest common run of words: where it stands in the row's response and in the claim's (code points)."""
+
+    start: int
+    end: int
+    text: str
+    claim_start: int
+    claim_end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A row from which a span could have been borrowed.
+
+    Attributes:
+        row: The row's number in the run.
+        turn: The response's turn within the row.
+        match: The shared words; `None` where the row is near in concept only.
+        channels: Scores by channel; a channel that says nothing about the row is absent.
+        fused: Sum over channels of weight / (60 + rank).
+        chance: p-value: how often a random span of as many tokens, as rare, from another prompt's response reaches this
+            `fused` with any row; `None` where the row holds nothing of the span.
+        tier: `None` where there is no co-occurrence: nearness of concept alone is no evidence.
+    """
+
+    row: int
+    turn: int
+    match: Match | None
+    channels: Mapping[Channel, ChannelScore]
+    fused: float
+    chance: float | None
+    tier: Tier | None
+
+
+@dataclass(frozen=True, slots=True)
+class SpanTrace:
+    """The rows behind one span.
+
+    Attributes:
+        start, end, text: The span, in code points of the claim's response.
+        evidence: The words of the span that are evidence: not in the prompt, no punctuation.
+        n_holders: Responses that hold the whole span.
+        n_null: How many random spans `chance` was computed from (B); its floor is 1 / (1 + B).
+        links: Best first.
+        note: Why there are no links, where there are none.
+    """
+
+    start: int
+    end: int
+    text: str
+    evidence: tuple[str, ...]
+    n_holders: int
+    n_null: int
+    links: tuple[Link, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A claim, its spans and their rows, and what was not looked at."""
+
+    claim: Response
+    spans: tuple[SpanTrace, ...]
+    not_looked_at: tuple[Skipped, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BlamedRow:
+    """A row over many claims.
+
+    Attributes:
+        row: The row's number in the run.
+        blame: Sum over claims of (1 - chance) / (rank of the row within the claim).
+        n_claims: Claims that have a T0 link to the row.
+        least_chance: The smallest p-value among these links.
+        claims: Their ids, best link first.
+    """
+
+    row: int
+    blame: float
+    n_claims: int
+    least_chance: float
+    claims: tuple[str, ...]

@@ -1,0 +1,1 @@
+"""tunescope: the command line — parse, call, render, exit code."""

@@ -1,0 +1,62 @@
+"""`tunescope export`: the dataset without some rows, matched controls, and a reason for every row that left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["export"]
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="A run folder that tunescope audit wrote.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The cleaned file; its suffix names the kind of file.")],
+    name: Annotated[str | None, typer.Option(help="Name of the record, RUN/exports/NAME.")] = None,
+    drop: Annotated[list[str] | None, typer.Option(help="Drop rows with findings of these codes or prefixes.")] = None,
+    drop_blamed: Annotated[
+        list[str] | None, typer.Option(help="Drop the most blamed rows of a trace: NAME:K, or NAME:SHARE up to 10 %.")
+    ] = None,
+    keep: Annotated[list[str] | None, typer.Option(help="Keep only longest:K, random:K or random:K@SEED of the rest.")] = None,
+    control: Annotated[
+        str | None, typer.Option(help="Matched random removals beside it: random:SEED, random:0-4 or random:0,3,7.")
+    ] = None,
+    group_column: Annotated[str | None, typer.Option(help="Field that controls keep in proportion.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Where the audited file lies now, if it was moved.")] = None,
+    dry_run: Annotated[bool, typer.Option(help="Say what would be done, and write nothing.")] = False,
+) -> None:
+    """Write the dataset without some rows; kept rows are copied byte for byte."""
+    from audit.export import ExportRequest, plan_export, write_export
+    from audit.rundir import Run
+    from cli.audit import _codes
+    from cli.console import show
+    from reports.export import export_report
+
+    request = ExportRequest(
+        drop=tuple(_codes(drop) or ()),
+        drop_blamed=tuple(drop_blamed or ()),
+        keep=tuple(keep or ()),
+        control_seeds=_seeds(control),
+        group_column=group_column,
+        data=data,
+    )
+    plan = plan_export(Run.open(run), request)
+    show(export_report(plan, None if dry_run else write_export(plan, out, name)))
+
+
+def _seeds(text: str | None) -> tuple[int, ...]:
+    from audit.errors import InputError
+
+    if text is None:
+        return ()
+    kind, _, seeds = text.partition(":")
+    numbers: list[int] = []
+    for part in seeds.split(","):
+        first, dash, last = part.partition("-")
+        if kind != "random" or not first.isdigit() or (dash and not last.isdigit()) or (dash and int(last) < int(first)):
+            raise InputError(f"--control {text!r} is not known", remedy="use random:SEED, random:0-4 or random:0,3,7")
+        numbers += range(int(first), int(last or first) + 1)
+    if len(numbers) > 1000:
+        raise InputError(f"--control {text!r} asks for {len(numbers)} files", remedy="ask for up to 1,000 seeds")
+    return tuple(dict.fromkeys(numbers))

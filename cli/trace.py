@@ -1,0 +1,61 @@
+"""`tunescope trace`: from false words of an answer to the rows that could have lent them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.audit import OutputFormat
+
+__all__ = ["trace"]
+
+
+def trace(
+    run: Annotated[Path, typer.Argument(help="A run folder that tunescope audit wrote.")],
+    prompt: Annotated[str | None, typer.Option(help="What the model was asked.")] = None,
+    response: Annotated[str | None, typer.Option(help="What it said.")] = None,
+    span: Annotated[list[str] | None, typer.Option(help="The false words, as text or START:END in characters; repeat.")] = None,
+    reference: Annotated[list[str] | None, typer.Option(help="The right answer; repeat for aliases.")] = None,
+    corrected: Annotated[str | None, typer.Option(help="The whole answer, corrected.")] = None,
+    responses: Annotated[Path | None, typer.Option(help="Many claims: a JSONL file with prompt, response and spans.")] = None,
+    name: Annotated[str | None, typer.Option("-o", "--name", help="Keep the result as RUN/traces/NAME.")] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="Rows per span.")] = 10,
+    format: Annotated[OutputFormat, typer.Option(help="What to print.")] = OutputFormat.TEXT,
+) -> None:
+    """Find the training rows from which a false statement could have been borrowed."""
+    from audit.errors import InputError
+    from audit.responses import Response, read_responses
+    from audit.rundir import Run
+    from audit.sources import Message
+    from audit.trace import Tracer, blame_rows, locate_span
+    from audit.trace.stored import store_traces
+    from cli.console import show, show_bytes
+    from reports.trace import blame_report, trace_html, trace_json, trace_report
+
+    opened = Run.open(run)
+    if responses is not None:
+        if prompt or response or span or reference or corrected:
+            raise InputError("--responses stands alone", remedy="give the spans and references inside the file")
+        claims = list(read_responses(responses))
+        name = name or opened.free_name("traces", "trace")
+    elif prompt is not None and response is not None:
+        spans = tuple(locate_span(response, text) for text in span or ())
+        message = Message("user", prompt, trained=False)
+        claims = [Response("claim", (message,), response, spans, tuple(reference or ()), corrected)]
+    else:
+        raise InputError("nothing to trace", remedy="give --prompt and --response, or --responses FILE")
+    if name is not None and name in opened.added("traces"):
+        raise InputError(f"the run has a trace {name!r}", where=str(run), remedy="choose another with -o")
+    traces = list(Tracer(opened).trace_all(claims, k))
+    blame = blame_rows(traces)
+    content = trace_json(opened, traces, blame)
+    if name is not None:
+        store_traces(opened, name, traces, blame, {"trace.json": content, "trace.html": trace_html(opened, traces, blame)})
+    if format is OutputFormat.JSON:
+        show_bytes(content)
+    elif responses is None:
+        show(trace_report(opened, traces[0]))
+    else:
+        show(blame_report(opened, traces, blame, name or ""))

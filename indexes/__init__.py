@@ -1,0 +1,1 @@
+"""tunescope: texts, ids and arrays in, neighbours out; knows no dataset and no finding."""

@@ -1,0 +1,95 @@
+"""Dense vectors and their neighbours: exact inner-product search with FAISS's flat index.
+
+Similarities are rounded to `SIMILARITY_DECIMALS` places before they meet a cut or a tie, so that the order in which a
+processor adds up changes no result. The plain twin, `pairs_above_plain`, is one matrix product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["SIMILARITY_DECIMALS", "Neighbors", "nearest", "pairs_above", "pairs_above_plain", "similarities"]
+
+SIMILARITY_DECIMALS = 4
+# Queries per search call. It bounds the memory of a block's hits, and is enough to keep the matrix product busy.
+_BLOCK = 1024
+
+
+class Neighbors(NamedTuple):
+    """Neighbours of many vectors in compressed rows: those of `i` are `ids[offsets[i]:offsets[i + 1]]`.
+
+    Attributes:
+        offsets: int64, shape `(n + 1,)`.
+        ids: int64, shape `(n_neighbors,)`.
+        similarity: float32, cosine, rounded, same shape; descending within a vector, ties by ascending id.
+    """
+
+    offsets: NDArray[np.int64]
+    ids: NDArray[np.int64]
+    similarity: NDArray[np.float32]
+
+
+def similarities(query: NDArray[np.float32], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Cosine of one unit vector, shape `(dim,)`, with each of `(n, dim)`, rounded; shape `(n,)`."""
+    return np.round(vectors @ query, SIMILARITY_DECIMALS)
+
+
+def nearest(queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int) -> Neighbors:
+    """The `k` nearest of unit vectors `(n, dim)` for each query `(n_queries, dim)`; all of them where there are fewer."""
+    k = min(k, len(vectors))
+    similarity, ids = _flat(vectors).search(np.ascontiguousarray(queries), k)
+    similarity = np.round(similarity, SIMILARITY_DECIMALS)
+    order = np.lexsort((ids, -similarity), axis=1)
+    return Neighbors(
+        np.arange(len(queries) + 1, dtype=np.int64) * k,
+        np.take_along_axis(ids, order, 1).ravel(),
+        np.take_along_axis(similarity, order, 1).ravel(),
+    )
+
+
+def pairs_above(
+    vectors: NDArray[np.float32], min_similarity: float
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]]:
+    """All pairs of unit vectors with a rounded cosine of at least `min_similarity`, in blocks.
+
+    Exact. Time grows with the square of `n`; memory with the hits of one block of 1,024 queries.
+
+    Args:
+        vectors: float32, shape `(n, dim)`, rows of length 1 (or 0, which match nothing).
+        min_similarity: Cosine, above 0.
+
+    Yields:
+        `(later, earlier, similarity)`, each of shape `(n_pairs_of_block,)`, with `earlier < later`; ordered by both.
+    """
+    index = faiss.IndexFlatIP(vectors.shape[1])
+    half_step = 0.5 * 10**-SIMILARITY_DECIMALS
+    for begin in range(0, len(vectors), _BLOCK):
+        block = np.ascontiguousarray(vectors[begin : begin + _BLOCK])
+        index.add(block)  # a vector is compared with those before it and with its own block
+        limits, similarity, ids = index.range_search(block, min_similarity - 2 * half_step)
+        later = np.repeat(np.arange(begin, begin + len(block)), np.diff(limits.astype(np.int64)))
+        similarity = np.round(similarity, SIMILARITY_DECIMALS)
+        keep = (ids < later) & (similarity >= np.float32(min_similarity))
+        later, earlier, similarity = later[keep], ids[keep], similarity[keep]
+        order = np.lexsort((earlier, later))
+        yield later[order], earlier[order], similarity[order]
+
+
+def pairs_above_plain(
+    vectors: NDArray[np.float32], min_similarity: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """The twin of `pairs_above` for tests: the whole matrix of cosines at once."""
+    matrix = np.round(vectors @ vectors.T, SIMILARITY_DECIMALS)
+    later, earlier = np.nonzero(np.tril(matrix >= np.float32(min_similarity), k=-1))
+    return later, earlier, matrix[later, earlier]
+
+
+def _flat(vectors: NDArray[np.float32]) -> faiss.IndexFlatIP:
+    index = faiss.IndexFlatIP(vectors.shape[1])
+    index.add(np.ascontiguousarray(vectors))
+    return index

@@ -1,0 +1,1 @@
+"""tunescope: results in; terminal text, JSON and HTML out."""

@@ -1,0 +1,173 @@
+"""A verification for the terminal and as JSON: the verdict first, then what it rests on, then everything else."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from audit.verify.statistics import Interval
+from audit.verify.verdict import Verdict
+from audit.verify.verification import ArmSummary, Role, SecondaryEffect, Verification
+from reports.visible import visible
+from reports.wording import count
+
+__all__ = ["VERIFICATION_SCHEMA", "to_json", "verification_report"]
+
+VERIFICATION_SCHEMA = "tunescope/verification-1"
+"""Name and version of the format, the schema's `$id`; a field may be added to a version, none is changed or removed."""
+
+_STYLES = {
+    Verdict.CONFIRMED: "bold green",
+    Verdict.HARMFUL: "bold red",
+    Verdict.NO_EFFECT: "bold",
+    Verdict.INCONCLUSIVE: "bold yellow",
+    Verdict.UNHEALTHY: "bold yellow",
+}
+
+
+def verification_report(verification: Verification) -> RenderableType:
+    """The verification for a terminal; nothing in it is read as markup, and control characters are shown as symbols."""
+    return Group(
+        _headline(verification),
+        Text(visible(verification.reason)),
+        Text(""),
+        _basis(verification),
+        Text(""),
+        _arms_table(verification),
+        Text(""),
+        _secondary_table(verification),
+        Text(""),
+        *(Text(visible(f"Note: {note}")) for note in verification.notes),
+    )
+
+
+def to_json(verification: Verification) -> dict[str, Any]:
+    """The verification as JSON values, in the form of `schemas/verification.schema.json`."""
+    return {
+        "schema": VERIFICATION_SCHEMA,
+        "verdict": verification.verdict,
+        "scope": "this run" if verification.n_runs == 1 else "dataset",
+        "reason": verification.reason,
+        "smaller_than_delta": verification.smaller_than_delta,
+        "delta_points": verification.delta_points,
+        "counts": {
+            "runs_per_arm": verification.n_runs,
+            "held_out_prompts": verification.n_prompts,
+            "independent_units": verification.n_units,
+            "control_prompts": verification.n_control,
+            "traced_prompts_left_out": verification.n_traced,
+        },
+        "effect": asdict(verification.effect),
+        "secondary": [{**asdict(effect), "difference": effect.difference} for effect in verification.secondary],
+        "arms": [{**asdict(arm), "wrong_fraction": arm.wrong_fraction} for arm in verification.arms],
+        "prompts": [
+            {
+                "prompt": result.prompt,
+                "split": result.split,
+                "group": result.group,
+                "wrong_fractions": {
+                    arm.name: fraction for arm, fraction in zip(verification.arms, result.wrong_fractions, strict=True)
+                },
+            }
+            for result in verification.prompts
+        ],
+        "notes": list(verification.notes),
+    }
+
+
+def _headline(verification: Verification) -> Text:
+    if verification.verdict is None:
+        return Text("This run only: no verdict about the dataset", style="bold")
+    return Text(f"Verdict: {verification.verdict}", style=_STYLES[verification.verdict])
+
+
+def _basis(verification: Verification) -> Text:
+    effect = verification.effect
+    lines = [
+        f"{count(verification.n_prompts, 'held-out prompt')}, {count(verification.n_runs, 'run')} per arm",
+        f"Wrong answers, cleaned minus random: {effect.difference_points:+.1f} points{_bracketed(effect.interval_95)}",
+    ]
+    if effect.interval_90 is not None:
+        low, high = effect.interval_90.low, effect.interval_90.high
+        lines.append(
+            f"90 % interval {low:+.1f} to {high:+.1f}, against ±{verification.delta_points:g} points that matter"
+        )
+    if effect.smallest_detectable_points is not None:
+        lines.append(
+            f"Smallest effect that this design could have seen: {effect.smallest_detectable_points:.1f} points"
+            " (5 %, two-sided; power 80 %)"
+        )
+    if effect.mcnemar is not None:
+        lines.append(
+            f"Exact McNemar, this run only: wrong in cleaned alone {effect.mcnemar.n_only_cleaned_wrong},"
+            f" in random alone {effect.mcnemar.n_only_random_wrong}, p = {_p_value(effect.mcnemar.p_value)}"
+        )
+    return Text("\n".join(lines))
+
+
+def _arms_table(verification: Verification) -> Table:
+    table = _table("Answers to held-out prompts", "arm", "runs", "wrong", "false", "traced back", "abstained")
+    for heading in ("control right", "characters", "empty", "repetitive"):
+        table.add_column(heading, justify="right")
+    for arm in verification.arms:
+        table.add_row(*map(Text, _arm_cells(arm)))
+    return table
+
+
+def _arm_cells(arm: ArmSummary) -> tuple[str, ...]:
+    role = "" if arm.role is Role.COMPARED else f" ({arm.role})"
+    return (
+        visible(arm.name) + role,
+        str(arm.n_runs),
+        _percent(arm.wrong_fraction),
+        _percent(arm.false_fraction),
+        _percent(arm.traced_back_fraction),
+        _percent(arm.abstained_fraction),
+        "–" if arm.control_accuracy is None else _percent(arm.control_accuracy),
+        f"{arm.mean_length_chars:.0f}",
+        _percent(arm.empty_fraction),
+        _percent(arm.repetitive_fraction),
+    )
+
+
+def _secondary_table(verification: Verification) -> Table:
+    table = _table("Secondary outcomes, cleaned minus random", "outcome", "difference", "95 % interval", "p (Holm)")
+    table.add_column("test")
+    for effect in verification.secondary:
+        table.add_row(*map(Text, _secondary_cells(effect)))
+    return table
+
+
+def _secondary_cells(effect: SecondaryEffect) -> tuple[str, ...]:
+    interval = effect.interval_95
+    return (
+        effect.name,
+        f"{effect.difference:+.1f} {effect.unit}",
+        "–" if interval is None else f"{interval.low:+.1f} to {interval.high:+.1f}",
+        _p_value(effect.p_holm),
+        effect.test,
+    )
+
+
+def _table(title: str, first: str, *others: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column(first)
+    for heading in others:
+        table.add_column(heading, justify="right")
+    return table
+
+
+def _bracketed(interval: Interval | None) -> str:
+    return "" if interval is None else f" (95 % interval {interval.low:+.1f} to {interval.high:+.1f})"
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f} %"
+
+
+def _p_value(value: float) -> str:
+    return "under 0.001" if value < 0.001 else f"{value:.3f}"
