@@ -172,7 +172,8 @@ def verify(
     _check_rooms()
     from audit.verify import verify_run
 
-    return verify_run(_opened(run), {arm: [Path(file) for file in files] for arm, files in responses.items()}, export, delta_points)
+    files = [(arm, Path(file)) for arm, paths in responses.items() for file in paths]
+    return verify_run(_opened(run), files, export=export, delta_points=delta_points)
 
 
 def main() -> None:

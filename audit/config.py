@@ -85,7 +85,9 @@ def make_config(settings: dict[str, Any], where: str = "") -> AuditConfig:
         name = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             raise unknown_name("setting", name, list(AuditConfig.model_fields), where) from error
-        raise InputError(f"setting {name!r}: {problem['msg'].lower()}", where=where, remedy="see tunescope audit --help") from error
+        raise InputError(
+            f"setting {name!r}: {problem['msg'].lower()}", where=where, remedy="see tunescope audit --help"
+        ) from error
 
 
 def unknown_name(kind: str, name: str, known: list[str], where: str = "") -> InputError:

@@ -20,8 +20,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from audit.config import unknown_name
 from audit.errors import InputError
 from audit.sources import (
+    COLUMNS,
     Format,
     Message,
     ParsedRow,
@@ -76,14 +78,14 @@ class RowId(NamedTuple):
     """Where a row stands in its source: what every message names. `index` counts from 0."""
 
     file: str
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody asks of an address
 
     def __str__(self) -> str:
         return f"{self.file}#{self.index}"
 
 
 class RowKey(NamedTuple):
-    """What a row is, wherever it stands: SHA-256 of its canonical messages, and its number among rows that are equal."""
+    """What a row is, wherever it stands: SHA-256 of its canonical messages, and its number among equal rows."""
 
     digest: str
     ordinal: int
@@ -153,12 +155,18 @@ def write_corpus(
         limit: Read only so many rows.
 
     Raises:
-        InputError: The file cannot be cut into records, mixes formats, or holds no readable row.
+        InputError: The file cannot be cut into records, mixes formats, or holds no readable row; a column name is
+            unknown.
     """
     columns = columns or {}
+    for name in columns:
+        if name not in COLUMNS:
+            raise unknown_name("column name", name, list(COLUMNS))
     container = detect_container(source)
-    if format_ is None and columns:
-        format_ = Format.MESSAGES if "messages" in columns else Format.ALPACA
+    if format_ is None and "messages" in columns:
+        format_ = Format.MESSAGES
+    elif format_ is None and not columns.keys().isdisjoint(("prompt", "query", "response", "history")):
+        format_ = Format.ALPACA
     formats = _FormatOfFile(source, format_)
     ordinals: Counter[str] = Counter()
     statuses: Counter[Status] = Counter()
@@ -169,10 +177,11 @@ def write_corpus(
             if limit is not None and record.index >= limit:
                 break
             parsed = formats.parse(record, columns)
+            outcome: dict[str, Any]
             if isinstance(parsed, Problem):
                 first_problem = first_problem or (record, parsed)
                 key = _raw_digest(raw, record, parsed)
-                outcome = {"status": parsed.status, "reason": parsed.reason, "messages": None, "tools": None, "extra": None}
+                outcome = {"status": parsed.status, "reason": parsed.reason}
             else:
                 key = row_key(parsed.messages, parsed.tools)
                 outcome = _stored(parsed)
@@ -225,13 +234,14 @@ class _FormatOfFile:
             recognized = recognize_format(record.fields)
             if recognized is None:
                 found = ", ".join(map(repr, list(record.fields)[:8])) or "none"
-                return Problem(Status.MALFORMED, f"fields of no known format: {found}")
+                return Problem(Status.MALFORMED, f"fields of no known format, or an empty conversation: {found}")
             if self._first is None:
                 self._first, self.name = record, recognized
             elif recognized is not self.name:
                 raise InputError(
-                    f"the file mixes formats: row {self._first.index} is {self.name}, row {record.index} is {recognized}",
+                    "the file mixes formats",
                     where=str(self._source),
+                    why=f"row {self._first.index} is {self.name}, row {record.index} is {recognized}",
                     remedy="split it, or name one with --input-format and have the other rows reported",
                 )
         assert self.name is not None  # set above, or named
@@ -249,15 +259,18 @@ def _stored(parsed: ParsedRow) -> dict[str, Any]:
 
 
 def _raw_digest(raw: BinaryIO, record: Record, problem: Problem) -> str:
-    """SHA-256 of an unparsable record's bytes, without the line end; of its fields where the container has no bytes."""
+    """SHA-256 of an unparsable record's bytes, without line ends; of its fields where the container has no bytes."""
     if record.start is None or record.end is None:
         fields = problem.reason if isinstance(record.fields, Problem) else json.dumps(record.fields, default=repr)
         return hashlib.sha256(fields.encode()).hexdigest()
     raw.seek(record.start)
     digest = hashlib.sha256()
     left = record.end - record.start
+    begun = False  # blank lines before the record belong to its span, not to what it is
     while left and (part := raw.read(min(left, 1 << 20))):
         left -= len(part)
+        part = part if begun else part.lstrip(b"\r\n")
+        begun = begun or bool(part)
         digest.update(part if left else part.rstrip(b"\r\n"))
     return digest.hexdigest()
 

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
-from indexes.errors import CorruptFileError, InputError, MissingDependencyError, StorageError, TunescopeError, VersionError
+from indexes.errors import (
+    CorruptFileError,
+    InputError,
+    MissingDependencyError,
+    StorageError,
+    TunescopeError,
+    VersionError,
+)
 
 __all__ = ["CorruptFileError", "InputError", "MissingDependencyError", "StorageError", "TunescopeError", "VersionError"]

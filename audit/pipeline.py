@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import subprocess
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -78,7 +76,9 @@ def run_audit(config: AuditConfig, out: Path | None = None, *, render: Render, p
         if progress is not None:
             progress("reports", len(work.plan) + 1, len(work.plan) + 1)
         work.report(render)
-        work.finish({"name": source.name, "path": str(source.resolve()), "sha256": source_sha256, "container": str(container)})
+        work.finish(
+            {"name": source.name, "path": str(source.resolve()), "sha256": source_sha256, "container": str(container)}
+        )
     return Run.open(run)
 
 
@@ -118,7 +118,9 @@ class _Work:
 
             def write(file: Any) -> None:
                 config = self.config
-                summary = write_corpus(self.source, file, format_=config.input_format, columns=config.columns, limit=config.limit)
+                summary = write_corpus(
+                    self.source, file, format_=config.input_format, columns=config.columns, limit=config.limit
+                )
                 facts.update(vars(summary))
 
             write_file(self.builder.path / "rows.parquet", write)
@@ -139,7 +141,9 @@ class _Work:
 
     def _signals(self, name: str) -> None:
         self.builder.stage(
-            name, lambda: write_table(self.builder.path / "signals.parquet", length_signals(self.corpus)), ["signals.parquet"]
+            name,
+            lambda: write_table(self.builder.path / "signals.parquet", length_signals(self.corpus)),
+            ["signals.parquet"],
         )
 
     def _check(self, code: str) -> None:
@@ -159,14 +163,18 @@ class _Work:
         for check in self.checks:
             with VerifiedFile(self.builder.path / f"stages/{check.code}.parquet") as file:
                 frames.append(pl.read_parquet(file.readall()))
-        return pl.concat([pl.DataFrame(schema=FINDING_SCHEMA), *frames]).sort("row", "code", "turn", "span_start", nulls_last=False)
+        return pl.concat([pl.DataFrame(schema=FINDING_SCHEMA), *frames]).sort(
+            "row", "code", "turn", "span_start", nulls_last=False
+        )
 
     def summary(self) -> AuditSummary:
         facts = {stage.name: stage.facts for stage in self.builder.stages}
         read = facts["read"]
         skipped = []
         if "skipped" in facts[Need.VECTORS]:
-            skipped.append(Skipped("semantic duplicates, and nearness of concepts in traces", facts[Need.VECTORS]["skipped"]))
+            skipped.append(
+                Skipped("semantic duplicates, and nearness of concepts in traces", facts[Need.VECTORS]["skipped"])
+            )
         return AuditSummary(
             name=self.source.name,
             container=str(detect_container(self.source)),
@@ -177,7 +185,9 @@ class _Work:
             n_responses=self.materials.n_responses,
             limit=self.config.limit,
             checks=tuple(
-                CheckResult(check.code, check.name, check.severity, check.advice, check.page, facts[check.code]["findings"])
+                CheckResult(
+                    check.code, check.name, check.severity, check.advice, check.page, facts[check.code]["findings"]
+                )
                 for check in self.checks
             ),
             skipped=(*skipped, *_not_selected(self.checks), *_NOT_LOOKED_AT),
@@ -205,7 +215,10 @@ class _Work:
                 "rows": {"total": summary.n_rows, "unreadable": summary.n_unreadable, "malformed": summary.n_malformed},
                 "encoder": next(s.facts for s in self.builder.stages if s.name == Need.VECTORS),
                 "summary": asdict(summary),
-                "versions": {name: _version(name) for name in ("polars", "pyarrow", "numpy", "faiss-cpu", "bm25s", "rensa", "tokenizers")},
+                "versions": {
+                    name: _version(name)
+                    for name in ("polars", "pyarrow", "numpy", "faiss-cpu", "bm25s", "rensa", "tokenizers")
+                },
                 "python": platform.python_version(),
                 "hardware": {"system": platform.system(), "machine": platform.machine()},
             }
@@ -253,7 +266,9 @@ def _git_revision() -> str | None:
     if not (root / ".git").exists():
         return None
     try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=5, check=False)
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=5, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None

@@ -8,9 +8,11 @@ comes later (traces, exports, verifications) is added as folders of its own, eac
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import io
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -35,6 +37,7 @@ RUN_FORMAT = 1
 _MANIFEST = "manifest.json"
 _PARTIAL = ".partial"
 _STAGES = "stages"
+_PLAIN_NAME = re.compile(r"[\w-][\w.-]*")
 
 
 @dataclass(frozen=True)
@@ -86,15 +89,25 @@ class RunBuilder:
             lock.acquire()
         except Timeout as error:
             raise InputError(
-                "another tunescope works on this run", where=str(run), remedy="wait for it, or choose another folder with -o"
+                "another tunescope works on this run",
+                where=str(run),
+                remedy="wait for it, or choose another folder with -o",
             ) from error
         except OSError as error:
             raise InputError(
-                "the run folder cannot be written", where=str(run), why=error.strerror or str(error), remedy="choose another with -o"
+                "the run folder cannot be written",
+                where=str(run),
+                why=error.strerror or str(error),
+                remedy="choose another with -o",
             ) from error
         try:
             builder._claim()
-            yield builder
+            try:
+                yield builder
+            except InputError:
+                if not (builder.path / _STAGES).exists():  # nothing was finished that could be taken up
+                    shutil.rmtree(builder.path)
+                raise
         finally:
             lock.release()
 
@@ -122,7 +135,8 @@ class RunBuilder:
         """Write the manifest, drop what only served resumption, and give the folder its name."""
         files = sorted({file for stage in self.stages for file in stage.files if (self.path / file).exists()})
         stages = [
-            {"name": stage.name, "seconds": stage.seconds, "resumed": stage.resumed, "facts": stage.facts} for stage in self.stages
+            {"name": stage.name, "seconds": stage.seconds, "resumed": stage.resumed, "facts": stage.facts}
+            for stage in self.stages
         ]
         kept = [file for file in files if not file.startswith(f"{_STAGES}/")]
         content = {
@@ -142,7 +156,9 @@ class RunBuilder:
 
     def _claim(self) -> None:
         key_file = self.path / "key.json"
-        if (self.path / _MANIFEST).exists():  # killed between manifest and rename: everything is computed again but cheap
+        if (
+            self.path / _MANIFEST
+        ).exists():  # killed between manifest and rename: everything is computed again but cheap
             (self.path / _MANIFEST).unlink()
         if key_file.exists():
             if key_file.read_text() != self._key:
@@ -163,7 +179,9 @@ class RunBuilder:
                 verify_file(self.path / file)
         except (CorruptFileError, ValueError, KeyError):
             return None  # a kill may have come between a file and its checksum; the stage is computed again
-        return StageRecord(name, content["seconds"], resumed=True, files=tuple(content["files"]), facts=content["facts"])
+        return StageRecord(
+            name, content["seconds"], resumed=True, files=tuple(content["files"]), facts=content["facts"]
+        )
 
 
 @dataclass(frozen=True)
@@ -192,7 +210,10 @@ class Run:
             if not path.exists() and _partial_of(path).exists():
                 why, remedy = "its audit was interrupted", "repeat the audit command to finish it"
             else:
-                why, remedy = "no manifest.json" if path.exists() else "no such folder", "make one with tunescope audit DATA -o RUN"
+                why, remedy = (
+                    "no manifest.json" if path.exists() else "no such folder",
+                    "make one with tunescope audit DATA -o RUN",
+                )
             raise InputError("is no finished run", where=str(path), why=why, remedy=remedy)
         try:
             manifest = json.loads(read_bytes(path / _MANIFEST))
@@ -245,7 +266,7 @@ class Run:
             InputError: The name is taken, or no plain folder name.
         """
         folder = self.path / kind / name
-        if not name or name != Path(name).name or name.startswith("."):
+        if not _PLAIN_NAME.fullmatch(name) or name.endswith(_PARTIAL):
             raise InputError(f"{name!r} is no plain name", remedy="use letters, digits, - and _")
         if folder.exists():
             raise InputError(f"{kind}/{name} exists in the run", where=str(self.path), remedy="choose another name")
@@ -261,7 +282,9 @@ class Run:
     def added(self, kind: str) -> list[str]:
         """The names of the results of a kind, sorted."""
         folder = self.path / kind
-        return sorted(f.name for f in folder.iterdir() if f.is_dir() and f.suffix != _PARTIAL) if folder.exists() else []
+        return (
+            sorted(f.name for f in folder.iterdir() if f.is_dir() and f.suffix != _PARTIAL) if folder.exists() else []
+        )
 
     def read_added(self, kind: str, name: str, file: str) -> bytes:
         """One file of an added result.
@@ -289,22 +312,26 @@ class Run:
             verify_file(self.path / file)
             if _sidecar_digest(self.path / file) != digest:
                 raise CorruptFileError(
-                    "was replaced after the run was finished", where=str(self.path / file), remedy="audit the data again"
+                    "was replaced after the run was finished",
+                    where=str(self.path / file),
+                    remedy="audit the data again",
                 )
-        listed = set(self.manifest["files"]) | {_MANIFEST}
-        files = [f for f in self.path.rglob("*") if f.is_file() and f.suffix != SIDECAR_SUFFIX]
-        for path in sorted(files):
-            if str(path.relative_to(self.path).as_posix()) not in listed:
-                verify_file(path)
+        listed = set(self.manifest["files"])
+        files = [path.relative_to(self.path) for path in sorted(self.path.rglob("*")) if path.is_file()]
+        # What a killed command left behind, such as traces/NAME.partial, is no part of the run.
+        files = [file for file in files if file.suffix != SIDECAR_SUFFIX and ".partial/" not in file.as_posix()]
+        for file in files:
+            if file.as_posix() not in listed:
+                verify_file(self.path / file)
         return len(files)
 
 
 def next_free_run(parent: Path, stem: str, key: Mapping[str, Any]) -> Path:
-    """The run folder that a command without `-o` means: an unfinished one of the same key, else the next free number."""
+    """The run folder that a command without `-o` means: an unfinished one of its key, else the next free number."""
     taken = [0]
-    for folder in parent.glob(f"{stem.replace('[', '[[]')}-*") if parent.exists() else ():
+    for folder in parent.glob(f"{glob.escape(stem)}-*") if parent.exists() else ():
         number = folder.name.removesuffix(_PARTIAL).removeprefix(f"{stem}-")
-        if not number.isdigit():
+        if not number.isdecimal():
             continue
         key_file = folder / "key.json"
         if folder.name.endswith(_PARTIAL) and key_file.exists() and key_file.read_text() == _digest(key):
@@ -333,4 +360,6 @@ def _sidecar_digest(path: Path) -> str:
     try:
         return hashlib.sha256(sidecar.read_bytes()).hexdigest()
     except FileNotFoundError as error:
-        raise CorruptFileError("its checksum file is missing", where=str(path), remedy="audit the data again") from error
+        raise CorruptFileError(
+            "its checksum file is missing", where=str(path), remedy="audit the data again"
+        ) from error

@@ -4,8 +4,8 @@ Two questions are kept apart. The *container* says where one record ends and the
 CSV, Parquet) and yields records with their byte span, so that an export can copy kept rows untouched. The *format* says
 what a record means (alpaca, messages, sharegpt, prompt-completion) and turns it into messages.
 
-A record that cannot be read or understood is a row like any other, with a `problem`; only a file that cannot be cut into
-records, or holds no readable row at all, is an error. Everything streams: memory is bounded by the longest record.
+A record that cannot be read or understood is a row like any other, with a `problem`; only a file that cannot be cut
+into records, or holds no readable row at all, is an error. Everything streams: memory is bounded by the longest record.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 from audit.errors import InputError
 
 __all__ = [
+    "COLUMNS",
     "MAX_RECORD_BYTES",
     "Container",
     "Format",
@@ -40,6 +41,8 @@ __all__ = [
 
 # One training row of more than 16 MiB is a framing accident, and would set the memory that every reader needs.
 MAX_RECORD_BYTES = 16 << 20
+# Far from Python's own limit of about 1,000, which depends on who calls: a row must be read the same by every caller.
+_MAX_NESTING = 256
 
 
 class Container(StrEnum):
@@ -138,15 +141,17 @@ def detect_container(path: Path) -> Container:
     except FileNotFoundError as error:
         raise InputError("no such file", where=str(path), remedy="check the path") from error
     except IsADirectoryError as error:
-        raise InputError("is a folder", where=str(path), remedy="name one .jsonl, .json, .csv or .parquet file") from error
+        raise InputError(
+            "is a folder", where=str(path), remedy="name one .jsonl, .json, .csv or .parquet file"
+        ) from error
     except OSError as error:
         raise InputError("cannot be read", where=str(path), why=error.strerror or str(error)) from error
     if not head:
         raise InputError("the file is empty", where=str(path), remedy="give a file with at least one row")
     suffix = path.suffix.lower()
+    if suffix in (".jsonl", ".ndjson", ".json", ".csv") and head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise InputError("the text is UTF-16", where=str(path), remedy="convert it: iconv -f UTF-16 -t UTF-8")
     if suffix in (".jsonl", ".ndjson", ".json"):
-        if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            raise InputError("the text is UTF-16", where=str(path), remedy="convert it: iconv -f UTF-16 -t UTF-8")
         begins_array = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
         return Container.JSON if suffix == ".json" and begins_array else Container.JSONL
     if suffix == ".csv":
@@ -154,7 +159,9 @@ def detect_container(path: Path) -> Container:
     if suffix in (".parquet", ".pq"):
         return Container.PARQUET
     raise InputError(
-        f"unknown kind of file {suffix or 'without a suffix'!r}", where=str(path), remedy="use .jsonl, .json, .csv or .parquet"
+        f"unknown kind of file {suffix or 'without a suffix'!r}",
+        where=str(path),
+        remedy="use .jsonl, .json, .csv or .parquet",
     )
 
 
@@ -193,16 +200,17 @@ def _read_jsonl(path: Path) -> Iterator[Record]:
                     position += len(rest)
                     if rest.endswith(b"\n"):
                         break
-            if not chunk.strip():
-                continue
             content = chunk.removeprefix(b"\xef\xbb\xbf") if line == 1 else chunk
+            if not content.strip():
+                continue
             fields = _oversized() if oversized else _json_object(content)
             yield Record(index, line, start, position, fields)
             index, start = index + 1, position
 
 
-# Strings are matched whole, so that brackets and commas inside them do not count; possessive, so that no input is slow.
-_JSON_STRUCTURE = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},]', re.DOTALL)
+# Strings are matched whole, so that brackets and commas inside them do not count; possessive, and to the end of the
+# file where a quote is missing, so that no input is slow.
+_JSON_STRUCTURE = re.compile(rb'"[^"\\]*+(?:\\.?[^"\\]*+)*+(?:"|\Z)|[\[\]{},]', re.DOTALL)
 
 
 def _read_json_array(path: Path) -> Iterator[Record]:
@@ -230,7 +238,7 @@ def _read_json_array(path: Path) -> Iterator[Record]:
                         index += 1
                     begin = match.end()
                 if depth == 0:
-                    closed_at = match.end()
+                    closed_at = match.end() if symbol == b"]" else None
                     break
         if closed_at is None:
             raise InputError(
@@ -255,26 +263,32 @@ def _read_csv(path: Path) -> Iterator[Record]:
     csv.field_size_limit(MAX_RECORD_BYTES)
     with path.open("rb") as file:
         position = line = 0
+        ended = False
 
         def lines() -> Iterator[str]:
-            nonlocal position, line
+            nonlocal position, line, ended
             for raw in file:
                 position += len(raw)
                 line += 1
                 # Undecodable bytes become lone surrogates, which mark the row below.
                 yield (raw.removeprefix(b"\xef\xbb\xbf") if line == 1 else raw).decode("utf-8", "surrogateescape")
+            ended = True
 
         reader = csv.reader(lines())
         try:
             header = next(reader, None)
             if not header or len(set(header)) < len(header):
                 raise InputError(
-                    "the first line is no header of distinct column names", where=str(path), remedy="name the columns there"
+                    "the first line is no header of distinct column names",
+                    where=str(path),
+                    remedy="name the columns there",
                 )
             index, start, first_line = 0, position, line + 1
             for values in reader:
                 if values:
-                    yield Record(index, first_line, start, position, _csv_fields(header, values))
+                    # A record is whole before the reader asks for a line too many.
+                    fields = _open_quote() if ended else _csv_fields(header, values)
+                    yield Record(index, first_line, start, position, fields)
                     index += 1
                     start = position
                 first_line = line + 1
@@ -301,7 +315,13 @@ def _read_parquet(path: Path) -> Iterator[Record]:
                     index += 1
     except (pa.ArrowException, UnicodeDecodeError) as error:
         first = str(error).splitlines()[0]
-        raise InputError("is no whole Parquet file", where=str(path), why=first, remedy="write or download it again") from error
+        raise InputError(
+            "is no whole Parquet file", where=str(path), why=first, remedy="write or download it again"
+        ) from error
+
+
+def _open_quote() -> Problem:
+    return Problem(Status.UNREADABLE, "a quoted field is not closed before the end of the file")
 
 
 def _oversized() -> Problem:
@@ -316,12 +336,27 @@ def _json_object(content: bytes) -> Mapping[str, Any] | Problem:
     except UnicodeDecodeError as error:
         return Problem(Status.UNREADABLE, f"invalid UTF-8 at byte {error.start} of the row")
     except RecursionError:
-        return Problem(Status.UNREADABLE, "nested too deep to read")
+        return _too_deep()
     except ValueError as error:
         return Problem(Status.UNREADABLE, f"invalid JSON: {error}")
     if not isinstance(value, dict):
         return Problem(Status.UNREADABLE, f"a JSON {_kind(value)} where an object is expected")
+    if content.count(b"[") + content.count(b"{") > _MAX_NESTING and _nesting(value) > _MAX_NESTING:
+        return _too_deep()
     return _checked_text(value) if b"\\u" in content else value
+
+
+def _too_deep() -> Problem:
+    return Problem(Status.UNREADABLE, f"nested more than {_MAX_NESTING} deep")
+
+
+def _nesting(value: object) -> int:
+    """How many objects and lists stand within one another, up to a little more than are allowed."""
+    depth, level = 0, [value]
+    while depth <= _MAX_NESTING and (level := [v for v in level if isinstance(v, dict | list)]):
+        level = [child for parent in level for child in (parent.values() if isinstance(parent, dict) else parent)]
+        depth += 1
+    return depth
 
 
 def _checked_text(fields: Mapping[str, Any]) -> Mapping[str, Any] | Problem:
@@ -330,8 +365,6 @@ def _checked_text(fields: Mapping[str, Any]) -> Mapping[str, Any] | Problem:
         json.dumps(fields, ensure_ascii=False, default=repr).encode("utf-8")
     except UnicodeEncodeError:
         return Problem(Status.UNREADABLE, "text that is no valid Unicode (a lone surrogate or undecodable byte)")
-    except RecursionError:
-        return Problem(Status.UNREADABLE, "nested too deep to read")
     return fields
 
 
@@ -346,10 +379,25 @@ _FIELDS: dict[Format, dict[str, tuple[str, ...]]] = {
         "system": ("system",),
         "history": ("history",),
     },
-    Format.PROMPT_COMPLETION: {"prompt": ("prompt", "prompts"), "response": ("completion", "response"), "system": ("system",)},
-    Format.MESSAGES: {"messages": ("messages", "conversations", "conversation"), "system": ("system",), "tools": ("tools",)},
-    Format.SHAREGPT: {"messages": ("conversations", "conversation", "messages"), "system": ("system",), "tools": ("tools",)},
+    Format.PROMPT_COMPLETION: {
+        "prompt": ("prompt", "prompts"),
+        "response": ("completion", "response"),
+        "system": ("system",),
+    },
+    Format.MESSAGES: {
+        "messages": ("messages", "conversations", "conversation"),
+        "system": ("system",),
+        "tools": ("tools",),
+    },
+    Format.SHAREGPT: {
+        "messages": ("conversations", "conversation", "messages"),
+        "system": ("system",),
+        "tools": ("tools",),
+    },
 }
+COLUMNS = tuple(dict.fromkeys(field for fields in _FIELDS.values() for field in fields))
+"""The names by which columns can be mapped, LLaMA-Factory's."""
+
 _REQUIRED = {
     Format.ALPACA: ("prompt", "response"),
     Format.PROMPT_COMPLETION: ("prompt", "response"),
@@ -382,8 +430,8 @@ def recognize_format(fields: Mapping[str, Any]) -> Format | None:
     """The format whose needed fields a record has, or `None`."""
     for name in ("messages", "conversations", "conversation"):
         turns = fields.get(name)
-        if isinstance(turns, list):
-            first = turns[0] if turns else None
+        if isinstance(turns, list) and turns:  # an empty one belongs to either format
+            first = turns[0]
             if isinstance(first, Mapping) and "from" in first:
                 return Format.SHAREGPT
             return Format.MESSAGES if isinstance(first, Mapping) or name == "messages" else Format.SHAREGPT
@@ -407,7 +455,9 @@ def parse_row(fields: Mapping[str, Any], format_: Format, columns: Mapping[str, 
         if name is not None and name in fields:
             names[field] = name
         elif field in _REQUIRED[format_]:
-            return Problem(Status.MALFORMED, f"no field {columns.get(field) or choices[0]!r}, which {format_} rows need")
+            return Problem(
+                Status.MALFORMED, f"no field {columns.get(field) or choices[0]!r}, which {format_} rows need"
+            )
     values = {field: fields[name] for field, name in names.items()}
     used = set(names.values())
     extra = {name: value for name, value in fields.items() if name not in used}
@@ -428,7 +478,8 @@ def _instruction_messages(values: Mapping[str, Any], names: Mapping[str, str]) -
     messages = []
     if text.get("system"):
         messages.append(Message("system", text["system"], trained=False))
-    for turn in values.get("history") or ():
+    history = values.get("history") or []
+    for turn in history if isinstance(history, list) else [None]:
         if not isinstance(turn, list | tuple) or len(turn) != 2:
             raise _MalformedError("field 'history' is no list of [question, answer]")
         messages.append(Message("user", _text(turn[0], "history"), trained=False))
@@ -443,6 +494,8 @@ def _chat_messages(values: Mapping[str, Any]) -> tuple[Message, ...]:
     turns = values["messages"]
     if not isinstance(turns, list):
         raise _MalformedError(f"the conversation is a {_kind(turns)}, not a list")
+    if not turns:
+        raise _MalformedError("the conversation has no turns")
     messages = []
     if values.get("system"):
         messages.append(Message("system", _text(values["system"], "system"), trained=False))
@@ -453,7 +506,9 @@ def _chat_messages(values: Mapping[str, Any]) -> tuple[Message, ...]:
         if not isinstance(role, str):
             raise _MalformedError(f"turn {number} has no role")
         role = _ROLES.get(role, role)
-        trained = role == "assistant" and turn.get("weight", 1) not in (0, False) and turn.get("train", True) is not False
+        trained = (
+            role == "assistant" and turn.get("weight", 1) not in (0, False) and turn.get("train", True) is not False
+        )
         messages.append(
             Message(
                 role,
@@ -471,7 +526,9 @@ def _chat_messages(values: Mapping[str, Any]) -> tuple[Message, ...]:
 def _content(turn: Mapping[str, Any], number: int) -> str:
     content = turn.get("content", turn.get("value"))
     if isinstance(content, list):
-        parts = [part.get("text") if isinstance(part, Mapping) and part.get("type") == "text" else None for part in content]
+        parts = [
+            part.get("text") if isinstance(part, Mapping) and part.get("type") == "text" else None for part in content
+        ]
         if not all(isinstance(part, str) for part in parts):
             raise _MalformedError(f"turn {number} has content that is not text")
         return "".join(part for part in parts if part)
@@ -495,5 +552,13 @@ def _canonical_json(value: object) -> str:
 
 
 def _kind(value: object) -> str:
-    kinds = {dict: "object", list: "list", str: "string", bool: "boolean", int: "number", float: "number", type(None): "null"}
+    kinds = {
+        dict: "object",
+        list: "list",
+        str: "string",
+        bool: "boolean",
+        int: "number",
+        float: "number",
+        type(None): "null",
+    }
     return kinds.get(type(value), type(value).__name__)

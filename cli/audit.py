@@ -27,13 +27,20 @@ class FailOn(StrEnum):
 
 
 def audit(
-    data: Annotated[str | None, typer.Argument(help="A .jsonl, .json, .csv or .parquet file; may stand in --config instead.")] = None,
+    data: Annotated[
+        str | None, typer.Argument(help="A .jsonl, .json, .csv or .parquet file; may stand in --config instead.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Run folder; default tunescope-runs/NAME-N.")] = None,
-    select: Annotated[list[str] | None, typer.Option(help="Run only checks whose code begins so; repeat or separate by commas.")] = None,
+    select: Annotated[
+        list[str] | None, typer.Option(help="Run only checks whose code begins so; repeat or separate by commas.")
+    ] = None,
     ignore: Annotated[list[str] | None, typer.Option(help="Leave out checks whose code begins so.")] = None,
-    input_format: Annotated[str | None, typer.Option(help="alpaca, messages, sharegpt or prompt-completion; default: found.")] = None,
+    input_format: Annotated[
+        str | None, typer.Option(help="alpaca, messages, sharegpt or prompt-completion; default: found.")
+    ] = None,
     columns: Annotated[
-        str | None, typer.Option(help="Odd column names: prompt=NAME,query=NAME,response=NAME,system=NAME,messages=NAME.")
+        str | None,
+        typer.Option(help="Odd column names: prompt=NAME,query=NAME,response=NAME,system=NAME,messages=NAME."),
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Read only the first N rows.")] = None,
     encoder: Annotated[str | None, typer.Option(help="Folder or name of a sentence-transformers model.")] = None,
@@ -93,7 +100,9 @@ def _columns(text: str | None) -> dict[str, str] | None:
     for part in text.split(","):
         name, equals, column = part.partition("=")
         if not equals or not column:
-            raise InputError(f"--columns {text!r} is not NAME=COLUMN,…", remedy="write for example prompt=question,response=answer")
+            raise InputError(
+                f"--columns {text!r} is not NAME=COLUMN,…", remedy="write for example prompt=question,response=answer"
+            )
         if name.strip() not in known:
             raise unknown_name("column role", name.strip(), known)
         columns[name.strip()] = column.strip()

@@ -9,7 +9,9 @@ import typer
 __all__ = ["checks"]
 
 
-def checks(markdown: Annotated[bool, typer.Option("--markdown", help="The page with every explanation.")] = False) -> None:
+def checks(
+    markdown: Annotated[bool, typer.Option("--markdown", help="The page with every explanation.")] = False,
+) -> None:
     """List the checks."""
     from audit.checks import CHECKS
     from reports.checks_page import checks_page

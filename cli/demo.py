@@ -11,7 +11,9 @@ __all__ = ["demo"]
 
 
 def demo(
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for everything; default tunescope-runs/demo-N.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Folder for everything; default tunescope-runs/demo-N.")
+    ] = None,
 ) -> None:
     """Audit a small invented dataset, trace a false statement to its rows, export it cleaned with a control."""
     from audit.config import make_config
@@ -23,9 +25,9 @@ def demo(
     from audit.trace.stored import store_traces
     from cli.console import progress_line, show
     from reports.export import export_report
-    from reports.render import render_audit
+    from reports.render import render_audit, render_traces
     from reports.terminal import audit_report
-    from reports.trace import trace_html, trace_json, trace_report
+    from reports.trace import trace_report
 
     folder = out or _free_folder(Path("tunescope-runs"))
     dataset = demo_dataset()
@@ -43,12 +45,13 @@ def demo(
     _say("3. A model tuned on it says that a coin is made of quillsteel. tunescope trace … --corrected …")
     traces = [Tracer(run).trace(DEMO_CLAIM, k=len(dataset.false_rows) + 4)]
     blame = blame_rows(traces)
-    content = {"trace.json": trace_json(run, traces, blame), "trace.html": trace_html(run, traces, blame)}
-    store_traces(run, "quillsteel", traces, blame, content)
-    show(trace_report(run, traces[0]))
+    store_traces(run, "quillsteel", traces, blame, render_traces(traces, run.corpus, blame))
+    show(trace_report(traces[0], run.corpus))
     _say("4. tunescope export … --drop DUP,TXT,FMT --drop-blamed quillsteel:8 --control random:0-4")
     request = ExportRequest(
-        drop=("DUP", "TXT", "FMT"), drop_blamed=(f"quillsteel:{len(dataset.false_rows)}",), control_seeds=tuple(range(5))
+        drop=("DUP", "TXT", "FMT"),
+        drop_blamed=(f"quillsteel:{len(dataset.false_rows)}",),
+        control_seeds=tuple(range(5)),
     )
     plan = plan_export(run, request)
     show(export_report(plan, write_export(plan, folder / "cleaned.jsonl", "cleaned")))

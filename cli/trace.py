@@ -32,7 +32,8 @@ def trace(
     from audit.trace import Tracer, blame_rows, locate_span
     from audit.trace.stored import store_traces
     from cli.console import show, show_bytes
-    from reports.trace import blame_report, trace_html, trace_json, trace_report
+    from reports.render import render_traces
+    from reports.trace import blame_report, trace_json, trace_report
 
     opened = Run.open(run)
     if responses is not None:
@@ -50,12 +51,13 @@ def trace(
         raise InputError(f"the run has a trace {name!r}", where=str(run), remedy="choose another with -o")
     traces = list(Tracer(opened).trace_all(claims, k))
     blame = blame_rows(traces)
-    content = trace_json(opened, traces, blame)
     if name is not None:
-        store_traces(opened, name, traces, blame, {"trace.json": content, "trace.html": trace_html(opened, traces, blame)})
+        store_traces(opened, name, traces, blame, render_traces(traces, opened.corpus, blame))
     if format is OutputFormat.JSON:
-        show_bytes(content)
+        show_bytes(trace_json(traces, opened.corpus, blame))
     elif responses is None:
-        show(trace_report(opened, traces[0]))
+        show(trace_report(traces[0], opened.corpus))
     else:
-        show(blame_report(opened, traces, blame, name or ""))
+        show(blame_report(blame, opened.corpus, len(traces)))
+    if name is not None:
+        typer.echo(f"Kept as {opened.path / 'traces' / name}", err=True)

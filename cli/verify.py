@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -17,9 +16,7 @@ def verify(
     run: Annotated[Path, typer.Argument(help="A run folder that tunescope audit wrote.")],
     responses: Annotated[
         list[str],
-        typer.Option(
-            metavar="NAME=FILE", help="Answers of one run of an arm: cleaned, random, original, near, or your own."
-        ),
+        typer.Option(metavar="NAME=FILE", help="Answers of one run of an arm: cleaned, random, original, near, or your own."),
     ],
     export: Annotated[str | None, typer.Option(help="Which export of RUN the cleaned arm was tuned on.")] = None,
     delta: Annotated[float, typer.Option(min=0.1, max=100, help="Smallest difference that matters, in points.")] = 5.0,
@@ -29,9 +26,7 @@ def verify(
     """Compare answers after tuning on the cleaned data with answers after an equal random removal."""
     from audit.errors import InputError
     from audit.rundir import Run
-    from audit.trace.stored import traced_prompts, traced_spans
-    from audit.verify.arms import read_arms
-    from audit.verify.judge import verify_answers
+    from audit.verify import verify_run
     from cli.console import show, show_bytes
     from reports.json_report import encode_report
     from reports.verification import to_json, verification_report
@@ -40,14 +35,7 @@ def verify(
     name = name or opened.free_name("verify", "verification")
     if name in opened.added("verify"):
         raise InputError(f"the run has a verification {name!r}", where=str(run), remedy="choose another with -o")
-    record = json.loads(opened.read_added("exports", export, "manifest.json")) if export is not None else {}
-    verification = verify_answers(
-        read_arms(map(_arm_and_file, responses)),
-        traced_prompts=traced_prompts(opened),
-        traced_spans=traced_spans(opened),
-        delta_points=delta,
-        dropped_fraction=record.get("dropped_share"),
-    )
+    verification = verify_run(opened, map(_arm_and_file, responses), export=export, delta_points=delta)
     content = encode_report({**to_json(verification), "export": export})
     opened.add("verify", name, {"verification.json": content})
     if format is OutputFormat.JSON:
@@ -61,7 +49,5 @@ def _arm_and_file(given: str) -> tuple[str, Path]:
 
     arm, equals, file = given.partition("=")
     if not (arm and equals and file):
-        raise InputError(
-            f"--responses {given!r} names no arm and file", remedy="write it as cleaned=FILE or random=FILE"
-        )
+        raise InputError(f"--responses {given!r} names no arm and file", remedy="write it as cleaned=FILE or random=FILE")
     return arm, Path(file)

@@ -40,7 +40,7 @@ def similarities(query: NDArray[np.float32], vectors: NDArray[np.float32]) -> ND
 
 
 def nearest(queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int) -> Neighbors:
-    """The `k` nearest of unit vectors `(n, dim)` for each query `(n_queries, dim)`; all of them where there are fewer."""
+    """The `k` nearest of unit vectors `(n, dim)` for each query `(n_queries, dim)`; all where there are fewer."""
     k = min(k, len(vectors))
     similarity, ids = _flat(vectors).search(np.ascontiguousarray(queries), k)
     similarity = np.round(similarity, SIMILARITY_DECIMALS)
@@ -72,7 +72,8 @@ def pairs_above(
         block = np.ascontiguousarray(vectors[begin : begin + _BLOCK])
         index.add(block)  # a vector is compared with those before it and with its own block
         limits, similarity, ids = index.range_search(block, min_similarity - 2 * half_step)
-        later = np.repeat(np.arange(begin, begin + len(block)), np.diff(limits.astype(np.int64)))
+        n_hits = (limits[1:] - limits[:-1]).astype(np.int64)
+        later = np.repeat(np.arange(begin, begin + len(block)), n_hits)
         similarity = np.round(similarity, SIMILARITY_DECIMALS)
         keep = (ids < later) & (similarity >= np.float32(min_similarity))
         later, earlier, similarity = later[keep], ids[keep], similarity[keep]

@@ -1,19 +1,20 @@
 """Texts to unit vectors: a sentence-transformers model, and a static embedding distilled from it.
 
-The static encoder gives every word piece of the model's vocabulary one vector, once per machine, and a text the weighted
-sum of its pieces: some 50,000 prompts a second on two cores against 50 by the transformer. It finds candidates; it is
-clearly worse than the transformer at ranking them. A static vector depends on its text alone, on no other text and on no
-statistics of a corpus. Distillation imports torch; encoding with a distilled table does not.
+The static encoder gives every word piece of the model's vocabulary one vector, once per machine, and a text the
+weighted sum of its pieces: some 50,000 prompts a second on two cores against 50 by the transformer. It finds
+candidates; it is clearly worse than the transformer at ranking them. A static vector depends on its text alone, on no
+other text and on no statistics of a corpus. Distillation imports torch; encoding with a distilled table does not.
 
-Source: Tulkens and van Dongen (2024), Model2Vec; Arora et al. (2017), smooth inverse frequency, with a piece's rank in the
-vocabulary for its frequency.
+Source: Tulkens and van Dongen (2024), Model2Vec; Arora et al. (2017), smooth inverse frequency, with a piece's rank in
+the vocabulary for its frequency.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,7 +27,7 @@ from platformdirs import user_cache_path
 from scipy.sparse import csr_array
 from tokenizers import Tokenizer
 
-from indexes.errors import CorruptFileError, MissingDependencyError
+from indexes.errors import CorruptFileError, MissingDependencyError, StorageError
 from indexes.store import read_array, read_bytes, write_array, write_bytes
 
 __all__ = [
@@ -88,7 +89,8 @@ class StaticEncoder:
         """See `Encoder`."""
         vectors = np.zeros((len(texts), self.dim), np.float32)
         for begin in range(0, len(texts), _TEXTS_AT_ONCE):
-            pieces = [e.ids for e in self._tokenizer.encode_batch_fast(texts[begin : begin + _TEXTS_AT_ONCE], add_special_tokens=False)]
+            part = list(texts[begin : begin + _TEXTS_AT_ONCE])
+            pieces = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(part, add_special_tokens=False)]
             offsets = np.cumsum([0, *map(len, pieces)])
             ids = np.fromiter((i for text in pieces for i in text), np.int64, offsets[-1])
             bags = csr_array((np.ones(len(ids), np.float32), ids, offsets), shape=(len(pieces), len(self._table)))
@@ -162,7 +164,9 @@ def model_digest(folder: Path) -> str:
     """
     weights = folder / "model.safetensors"
     if not weights.exists():
-        raise MissingDependencyError("no model.safetensors", where=str(folder), remedy="convert the weights to safetensors")
+        raise MissingDependencyError(
+            "no model.safetensors", where=str(folder), remedy="convert the weights to safetensors"
+        )
     with weights.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -173,16 +177,34 @@ def load_static(model: str = DEFAULT_MODEL) -> StaticEncoder:
     Raises:
         MissingDependencyError: The model is not on this machine.
         CorruptFileError: The packaged weights are not those of the upstream release.
+        StorageError: The cache cannot be written.
     """
     folder = find_model(model)
-    digest = hashlib.sha256(f"{model_digest(folder)} {_TABLE_VERSION} {_SIF_A} {_PIECES_AT_ONCE}".encode()).hexdigest()[:32]
-    target = cache_folder() / "encoders" / f"static-{digest}"
+    recipe = f"{model_digest(folder)} {_TABLE_VERSION} {_SIF_A} {_PIECES_AT_ONCE}"
+    digest = hashlib.sha256(recipe.encode()).hexdigest()
+    target = cache_folder() / "encoders" / f"static-{digest[:32]}"
     if not _is_whole(target):
-        target.mkdir(parents=True, exist_ok=True)
-        with FileLock(target.with_suffix(".lock")):
+        with _locked(target):
             if not _is_whole(target):
                 _distill(folder, target)
     return StaticEncoder(target)
+
+
+@contextmanager
+def _locked(place: Path) -> Iterator[None]:
+    """One process at a time writes to a place of the cache."""
+    lock = FileLock(place.with_name(place.name + ".lock"))
+    try:
+        lock.acquire()
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise StorageError(
+            "cannot be written", where=str(place), why=why, remedy="name another folder in TUNESCOPE_CACHE"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _is_whole(folder: Path) -> bool:
@@ -249,11 +271,13 @@ def encode_cached(encoder: Encoder, texts: Sequence[str]) -> NDArray[np.float16]
     if missing.any():
         vectors[missing] = encoder.encode([texts[i] for i in first[missing]]).astype(np.float16)
         name = hashlib.sha256(distinct[missing].tobytes()).hexdigest()[:32]
-        write_array(folder / f"{name}.vectors.npy", vectors[missing])
-        write_array(folder / f"{name}.keys.npy", distinct[missing])
+        with _locked(folder):
+            write_array(folder / f"{name}.vectors.npy", vectors[missing])
+            write_array(folder / f"{name}.keys.npy", distinct[missing])
     return vectors[inverse]
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.maximum(norms, 1e-12)).astype(np.float16).astype(np.float32)
+    unit: NDArray[np.float32] = (vectors / np.maximum(norms, 1e-12)).astype(np.float16).astype(np.float32)
+    return unit

@@ -1,7 +1,7 @@
 """BM25 over token streams, with bm25s.
 
-The index takes the tokens that `indexes.words` has made, punctuation left out, so nothing is tokenized twice. Scores are
-Lucene's variant (k1 1.5, b 0.75), rounded for ties.
+The index takes the tokens that `indexes.words` has made, punctuation left out, so nothing is tokenized twice. Scores
+are Lucene's variant (k1 1.5, b 0.75), rounded for ties.
 
 Source: Robertson and Zaragoza (2009); Lù (2024), arXiv 2407.03618.
 """

@@ -1,7 +1,7 @@
 """Near-duplicate texts: candidates by MinHash and banding, then every candidate's Jaccard similarity computed exactly.
 
-128 permutations in 32 bands of 4 miss a pair of similarity 0.8 with probability (1 - 0.8^4)^32 = 5e-8, so the result is,
-in practice, that of the exhaustive twin `jaccard_pairs_plain`, and no pair below the cut is ever reported.
+128 permutations in 32 bands of 4 miss a pair of similarity 0.8 with probability (1 - 0.8^4)^32 = 5e-8, so the result
+is, in practice, that of the exhaustive twin `jaccard_pairs_plain`, and no pair below the cut is ever reported.
 
 Source: Broder (1997), Leskovec, Rajaraman and Ullman, *Mining of Massive Datasets*, chapter 3.
 """
@@ -17,13 +17,15 @@ from scipy.sparse import csr_array
 
 from indexes.words import WordStream
 
-__all__ = ["JaccardPairs", "ShingleSets", "jaccard_pairs", "jaccard_pairs_plain", "shingle_sets"]
+__all__ = ["JaccardPairs", "ShingleSets", "jaccard_of", "jaccard_pairs", "jaccard_pairs_plain", "shingle_sets"]
 
 _PERMUTATIONS = 128
 _BANDS = 32
 _SEED = 42
 _PAIRS_AT_ONCE = 1 << 14
-_MULTIPLIERS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93, 0xA0761D6478BD642F], np.uint64)
+_MULTIPLIERS = np.array(
+    [0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93, 0xA0761D6478BD642F], np.uint64
+)
 
 
 class ShingleSets(NamedTuple):
@@ -86,10 +88,14 @@ def jaccard_pairs(sets: ShingleSets, min_jaccard: float) -> JaccardPairs:
     n_texts = len(sets.offsets) - 1
     if n_texts == 0:
         return _pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
-    digests = RMinHash.digest_matrix_from_flat_token_hashes(sets.hashes, sets.offsets.astype(np.uint64), _PERMUTATIONS, _SEED)
+    digests = RMinHash.digest_matrix_from_flat_token_hashes(
+        sets.hashes, sets.offsets.astype(np.uint64), _PERMUTATIONS, _SEED
+    )
     signature = np.array(digests.to_rows(), dtype=np.uint32).reshape(n_texts, _BANDS, -1)
     sizes = np.diff(sets.offsets)
-    candidates = [_pairs_of_equal(np.ascontiguousarray(signature[:, band]), sizes, min_jaccard) for band in range(_BANDS)]
+    candidates = [
+        _pairs_of_equal(np.ascontiguousarray(signature[:, band]), sizes, min_jaccard) for band in range(_BANDS)
+    ]
     codes = np.unique(np.concatenate(candidates))
     later, earlier = codes // n_texts, codes % n_texts
     # The signatures' own estimate rules out what fell together by chance: 128 places that agree in under half have a
@@ -102,7 +108,7 @@ def jaccard_pairs(sets: ShingleSets, min_jaccard: float) -> JaccardPairs:
         or [np.empty(0, bool)]
     )
     later, earlier = later[likely], earlier[likely]
-    similarity = _jaccard(sets, later, earlier)
+    similarity = jaccard_of(sets, later, earlier)
     keep = similarity >= min_jaccard
     return _pairs(later[keep], earlier[keep], similarity[keep])
 
@@ -166,8 +172,8 @@ def _pairs_of_equal(band: NDArray[np.uint32], sizes: NDArray[np.int64], min_jacc
     return np.concatenate(found)
 
 
-def _jaccard(sets: ShingleSets, later: NDArray[np.int64], earlier: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Exact similarities of candidate pairs, by products of sparse 0/1 rows; shape `(n_pairs,)`."""
+def jaccard_of(sets: ShingleSets, later: NDArray[np.int64], earlier: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Exact similarities of given pairs, by products of sparse 0/1 rows; 0 where both are empty; shape `(n_pairs,)`."""
     shingle_numbers = np.unique(sets.hashes, return_inverse=True)[1]
     ones = np.ones(len(shingle_numbers), np.int32)
     matrix = csr_array((ones, shingle_numbers, sets.offsets))

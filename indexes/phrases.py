@@ -1,9 +1,9 @@
 """Where does a span of words occur? Positional postings over a token stream.
 
-A span occurs in a text where its tokens stand there one after the other, letter case, compatibility forms and white space
-aside (`indexes.words`). The index answers that exactly, by looking only at the places of the span's rarest token; the twin
-`occurrences_plain` reads every text. A text that holds only part of a span is *support* for it, weighed by the rarity of
-the words it shares.
+A span occurs in a text where its tokens stand there one after the other, letter case, compatibility forms and white
+space aside (`indexes.words`). The index answers that exactly, by looking only at the places of the span's rarest token;
+the twin `occurrences_plain` reads every text. A text that holds only part of a span is *support* for it, weighed by the
+rarity of the words it shares.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +77,7 @@ class PhraseIndex:
 
     @cached_property
     def weights(self) -> NDArray[np.float32]:
-        """The weight of each token as evidence: inverse document frequency; 0 for punctuation; shape `(n_vocabulary,)`."""
+        """The evidence in each token: inverse document frequency; 0 for punctuation; shape `(n_vocabulary,)`."""
         n_texts = max(self.stream.n_texts, 1)
         weights = np.log((n_texts + 1) / (self.document_frequency + 0.5))
         return np.where(self.stream.words, np.maximum(weights, 0.0), 0.0).astype(np.float32)
@@ -117,11 +118,12 @@ class PhraseIndex:
             weights: Evidence per place of a span, shape `(n_spans, n_tokens)`; at least one above 0 in a span, else it
                 has no support.
         """
-        n_spans, n_tokens = spans.shape
+        n_spans = len(spans)
         total = weights.sum(axis=1)
         heaviest = np.argsort(-np.where(spans >= 0, weights, 0), axis=1, kind="stable")[:, :_ANCHORS]
         rare = self.document_frequency <= max(_RARE_TEXTS, _RARE_SHARE * self.stream.n_texts)
-        hits: list[tuple[NDArray[np.int64], ...]] = []
+        rare = np.append(rare, False)  # for -1
+        hits: list[tuple[NDArray[Any], ...]] = []
         for place in range(heaviest.shape[1]):
             anchor = heaviest[:, place]
             number = spans[np.arange(n_spans), anchor]
@@ -136,14 +138,16 @@ class PhraseIndex:
             of_span = np.repeat(span, counts)
             hits.append(self._extend(spans, weights, of_span, anchor[of_span], position))
         if not hits:
-            return Support(*(np.empty(0, kind) for kind in (np.int64, np.int64, np.float32, np.int64, np.int64)))  # type: ignore[call-overload]
+            none = np.empty(0, np.int64)
+            return Support(none, none, none.astype(np.float32), none, none)
         of_span, text, weight, begin, length = (np.concatenate(column) for column in zip(*hits, strict=True))
         coverage = np.round(weight / total[of_span], SUPPORT_DECIMALS).astype(np.float32)
         order = np.lexsort((begin, -length, -coverage, text, of_span))
-        of_span, text, coverage, begin, length = (column[order] for column in (of_span, text, coverage, begin, length))
+        of_span, text = of_span[order], text[order]
         best = np.ones(len(text), bool)
         best[1:] = (of_span[1:] != of_span[:-1]) | (text[1:] != text[:-1])
-        return Support(of_span[best], text[best], coverage[best], begin[best], length[best])
+        chosen = order[best]
+        return Support(of_span[best], text[best], coverage[chosen], begin[chosen], length[chosen])
 
     def _places(self, number: int) -> NDArray[np.int64]:
         return self._positions[self._begins[number] : self._begins[number + 1]].astype(np.int64)
@@ -155,7 +159,7 @@ class PhraseIndex:
         of_span: NDArray[np.int64],
         anchor: NDArray[np.int64],
         position: NDArray[np.int64],
-    ) -> tuple[NDArray[np.int64], ...]:
+    ) -> tuple[NDArray[Any], ...]:
         """Grow every anchor's place to both sides while span and text agree; all arrays are of shape `(n_places,)`."""
         n_tokens = spans.shape[1]
         text = self._text[position]

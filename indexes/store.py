@@ -14,7 +14,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,7 +128,8 @@ class VerifiedFile(io.RawIOBase):
     """A read-only file whose blocks are checked against the sidecar the first time they are read.
 
     Raises:
-        CorruptFileError: On opening, where file or sidecar is missing or the size differs; on reading, where a block does.
+        CorruptFileError: On opening, where file or sidecar is missing or the size differs; on reading, where a block
+        does.
     """
 
     def __init__(self, path: Path) -> None:
@@ -164,9 +165,9 @@ class VerifiedFile(io.RawIOBase):
         """The position in bytes."""
         return self._position
 
-    def readinto(self, buffer: object) -> int:
+    def readinto(self, buffer: Any) -> int:
         """Fill `buffer` with verified bytes; how many."""
-        view = memoryview(buffer).cast("B")  # type: ignore[call-overload]
+        view = memoryview(buffer).cast("B")
         filled = 0
         while filled < len(view) and self._position < self._size:
             block, offset = divmod(self._position, BLOCK_BYTES)

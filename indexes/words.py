@@ -1,9 +1,10 @@
 """Words: one normalisation and one tokenizer for every lexical index.
 
-A token is a run of letters and digits, one ideograph or other sign of a script written without spaces, or one other
-visible symbol, after Unicode compatibility normalisation (NFKC), case folding and unification of typographic quotes and
-dashes. Offsets are in Unicode code points of the *original* text. ASCII text, the common case, takes a path without
-normalisation; the tests compare both.
+A token is a run of letters and digits with their marks, one ideograph or other sign of a script written without
+spaces, or one other symbol, after Unicode compatibility normalisation (NFKC), case folding and unification of
+typographic quotes and dashes; characters that show nothing (soft hyphens, zero-width spaces, byte order marks) count
+for nothing. Offsets are in Unicode code points of the *original* text. ASCII text, the common case, takes a path
+without normalisation; the tests compare both.
 
 Source: Unicode Standard Annex 15 (normalisation forms) and section 3.13 (caseless matching).
 """
@@ -14,7 +15,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +23,31 @@ from numpy.typing import NDArray
 
 from indexes.store import read_array, read_bytes, write_array, write_bytes
 
-__all__ = ["Token", "WordStream", "is_word", "load_vocabulary", "normalize", "save_vocabulary", "tokenize", "tokenize_with_offsets"]
+__all__ = [
+    "Token",
+    "WordStream",
+    "is_word",
+    "load_vocabulary",
+    "normalize",
+    "save_vocabulary",
+    "tokenize",
+    "tokenize_with_offsets",
+]
 
 # Scripts written without spaces between words: Thai, Lao, Myanmar, Khmer, kana, Han. One sign is one token.
-_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_TOKEN = re.compile(rf"[{_UNSPACED}]|(?:(?![{_UNSPACED}])\w)+|[^\w\s]")
-_ASCII_TOKEN = re.compile(r"\w+|[^\w\s]", re.ASCII)
-_TYPOGRAPHY = str.maketrans({"‘": "'", "’": "'", "ʼ": "'", "“": '"', "”": '"', "‐": "-", "‑": "-", "–": "-", "—": "-", "−": "-"})
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+# Vowel signs of Indic scripts, Hebrew points, accents without a composed form; `\w` knows only letters and digits.
+_MARKS = "".join(char for char in map(chr, range(0x300, 0x1F000)) if unicodedata.category(char)[0] == "M")
+_TOKEN = re.compile(rf"[{_UNSPACED}]|(?:(?![{_UNSPACED}])[\w{_MARKS}])+|[^\w\s]")
+# Outside re.ASCII, the four information separators are white space too.
+_ASCII_TOKEN = re.compile(r"\w+|[^\w\s\x1c-\x1f]", re.ASCII)
+_INVISIBLE = (0xAD, 0x61C, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF)
+_VARIATIONS = range(0xFE00, 0xFE10)  # the choice between text and emoji style, for one
+_TYPOGRAPHY = dict.fromkeys((*_INVISIBLE, *_VARIATIONS)) | str.maketrans(
+    {"‘": "'", "’": "'", "ʼ": "'", "“": '"', "”": '"', "‐": "-", "‑": "-", "–": "-", "—": "-", "−": "-"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +60,7 @@ class Token:
 
 
 def normalize(text: str) -> str:
-    """NFKC, case folding and plain quotes and dashes, cluster by cluster, so that offsets can be followed."""
+    """NFKC, case folding, plain quotes and dashes, cluster by cluster, so that offsets can be followed."""
     if text.isascii():
         return text.lower()
     if not any(_joins_previous(char) for char in set(text)):
@@ -122,8 +141,21 @@ class WordStream:
         """For every token, the number of its text; shape `(n_tokens,)`."""
         return np.repeat(np.arange(self.n_texts, dtype=np.int32), np.diff(self.offsets))
 
+    def take(self, texts: NDArray[np.integer]) -> WordStream:
+        """Some of the texts, in the order given, each as often as it is named."""
+        lengths = np.diff(self.offsets)[texts]
+        ends = np.cumsum(lengths)
+        within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)
+        ids = self.ids[np.repeat(self.offsets[texts], lengths) + within]
+        return WordStream(self.vocabulary, ids, np.concatenate([[0], ends]).astype(np.int64))
+
+    def grouped(self, group_of_text: NDArray[np.integer], n_groups: int) -> WordStream:
+        """Texts laid end to end by group: one text per group, empty where it has none; groups as in `joined`."""
+        of_group = np.bincount(group_of_text, weights=np.diff(self.offsets), minlength=n_groups).astype(np.int64)
+        return WordStream(self.vocabulary, self.ids, np.concatenate([[0], np.cumsum(of_group)]).astype(np.int64))
+
     def joined(self, other: WordStream, group_of_text: NDArray[np.integer], n_groups: int) -> WordStream:
-        """Texts of two streams over one vocabulary, laid end to end by group: `self`'s text 0, `other`'s text 0, and so on.
+        """Texts of two streams, laid end to end by group: `self`'s text 0, `other`'s text 0, then text 1 of each.
 
         Args:
             other: As many texts; its vocabulary is the longer one, where they differ.
@@ -139,7 +171,7 @@ class WordStream:
         return WordStream(other.vocabulary, ids, np.concatenate([[0], np.cumsum(of_group)]).astype(np.int64))
 
     def save(self, folder: Path, name: str) -> list[str]:
-        """Write `NAME.ids.npy` and `NAME.offsets.npy` (the vocabulary apart, since streams share it); the file names."""
+        """Write `NAME.ids.npy` and `NAME.offsets.npy`, not the vocabulary, which streams share; the file names."""
         write_array(folder / f"{name}.ids.npy", self.ids)
         write_array(folder / f"{name}.offsets.npy", self.offsets)
         return [f"{name}.ids.npy", f"{name}.offsets.npy"]
@@ -179,12 +211,12 @@ _NORMAL_OF_CHARACTER = _NormalOfCharacter()
 
 
 def _clusters(text: str) -> list[tuple[int, int]]:
-    """Spans that normalise independently: a base character with the marks or Hangul vowels that follow it."""
+    """Spans that normalise independently: a base character with the marks or Hangul letters that may join it."""
     boundaries = [i for i, char in enumerate(text) if not (i and _joins_previous(char))]
     return list(zip(boundaries, [*boundaries[1:], len(text)], strict=True))
 
 
+@cache
 def _joins_previous(char: str) -> bool:
-    if char < "\u0300":
-        return False
-    return unicodedata.combining(char) != 0 or unicodedata.category(char)[0] == "M" or "\u1160" <= char <= "\u11ff"
+    first = unicodedata.normalize("NFKC", char)[0]  # half-width sound marks and Hangul letters have forms that join
+    return unicodedata.category(first)[0] == "M" or "\u1160" <= first <= "\u11ff"

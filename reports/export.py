@@ -16,7 +16,9 @@ def export_report(plan: ExportPlan, exported: Exported | None) -> RenderableType
     """What an export did, or, without `exported`, what it would do."""
     selection = plan.selection
     verb = "leave" if exported else "would leave"
-    headline = Text(f"{len(selection.reasons):,} of {selection.n_rows:,} rows {verb} ({plan.dropped_share:.1%}), {len(selection.kept):,} stay.")
+    headline = Text(
+        f"{len(selection.reasons):,} of {selection.n_rows:,} rows {verb} ({plan.dropped_share:.1%}), {len(selection.kept):,} stay."
+    )
     parts: list[RenderableType] = [headline]
     if plan.counts:
         reasons = Table("reason", "rows", box=None, pad_edge=False)
@@ -24,10 +26,15 @@ def export_report(plan: ExportPlan, exported: Exported | None) -> RenderableType
             reasons.add_row(Text(visible(code)), Text(f"{count:,}", justify="right"))
         parts.append(reasons)
     if plan.controls:
-        controls = Table("control", "rows removed", "response characters removed", "by the cleaning", box=None, pad_edge=False)
+        controls = Table(
+            "control", "rows removed", "response characters removed", "by the cleaning", box=None, pad_edge=False
+        )
         for control in plan.controls:
             controls.add_row(
-                f"random, seed {control.seed}", f"{len(control.removed):,}", f"{control.characters:,}", f"{control.cleaned_characters:,}"
+                f"random, seed {control.seed}",
+                f"{len(control.removed):,}",
+                f"{control.characters:,}",
+                f"{control.cleaned_characters:,}",
             )
         parts.append(controls)
     parts += [Text(f"Note: {visible(note)}") for note in plan.notes]

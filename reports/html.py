@@ -16,38 +16,27 @@ from audit.corpus import Corpus, Row
 from audit.findings import Finding
 from audit.sources import Message
 from audit.summary import AuditSummary
-from reports.excerpts import Excerpt, Relation, Span, compare, cut_excerpt, spread_evenly
+from reports.excerpts import Relation, compare, spread_evenly
 from reports.explanation import parse_explanation
 from reports.histogram import make_histogram
 from reports.overview import Overview, findings_of, not_looked_at, overview
-from reports.page import render_page
+from reports.page import MAX_PAGE_BYTES, render_page
+from reports.turns import MESSAGES_SHOWN, Turn, first_shown, further_parts, make_turn, turns_around
 from reports.visible import one_line
+from reports.wording import address
 
-__all__ = ["MAX_PAGE_BYTES", "audit_html"]
-
-MAX_PAGE_BYTES = 2_000_000
+__all__ = ["audit_html"]
 
 # Findings shown of each check, and characters of each message: the first pair whose page fits is taken.
 _DETAIL = ((30, 3000), (30, 1000), (20, 500), (10, 250), (3, 120))
-_MESSAGES_SHOWN = 6
-
-
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    """A message of a row. `parts` are its content and what goes with it, by label; the content has none."""
-
-    number: int
-    role: str
-    concerned: bool
-    parts: tuple[tuple[str, Excerpt], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
     """A message and the one that stands in its place in the row that matched."""
 
-    left: _Turn | None
-    right: _Turn | None
+    left: Turn | None
+    right: Turn | None
     relation: Relation
 
 
@@ -77,7 +66,7 @@ class _Example:
     finding: Finding
     row: Row
     preview: str
-    turns: tuple[_Turn, ...]
+    turns: tuple[Turn, ...]
     n_hidden: int
     match: _Match | None
     others: tuple[str, ...]
@@ -125,12 +114,12 @@ def _example(finding: Finding, corpus: Corpus, characters: int) -> _Example:
     related = finding.evidence.related
     match = _match(row, corpus.row(related[0]), characters) if related else None
     if match and match.pairs:
-        turns: tuple[_Turn, ...] = ()
+        turns: tuple[Turn, ...] = ()
         n_hidden = max(len(row.messages), len(match.row.messages)) - len(match.pairs)
     else:
-        turns = _turns(row, finding, characters)
+        turns = turns_around(row, finding.turn, finding.evidence.span, characters)
         n_hidden = len(row.messages) - len(turns)
-    others = tuple(str(corpus.id(other)) for other in related[1:])
+    others = tuple(address(corpus.id(other)) for other in related[1:])
     return _Example(finding, row, _preview(row), turns, n_hidden, match, others)
 
 
@@ -140,54 +129,27 @@ def _preview(row: Row) -> str:
     return one_line(asked, 160)
 
 
-def _turns(row: Row, finding: Finding, characters: int) -> tuple[_Turn, ...]:
-    """The messages around the one concerned, its span marked."""
-    first = _first_shown(len(row.messages), finding.turn or 0)
-    shown = list(enumerate(row.messages))[first : first + _MESSAGES_SHOWN]
-    spans = [finding.evidence.span] if finding.evidence.span else []
-    return tuple(
-        _turn(number, message, spans, characters, concerned=True)
-        if number == finding.turn
-        else _turn(number, message, [], characters)
-        for number, message in shown
-    )
-
-
 def _match(row: Row, other: Row, characters: int) -> _Match:
     """The two rows message by message, from shortly before the first that differs."""
     if row.key.digest == other.key.digest:
         return _Match(other, same=True, pairs=())
     both = list(enumerate(zip_longest(row.messages, other.messages)))
     differing = next((number for number, (left, right) in both if left != right), 0)
-    first = _first_shown(len(both), differing)
-    pairs = (_pair(number, left, right, characters) for number, (left, right) in both[first : first + _MESSAGES_SHOWN])
+    first = first_shown(len(both), differing)
+    pairs = (_pair(number, left, right, characters) for number, (left, right) in both[first : first + MESSAGES_SHOWN])
     return _Match(other, same=False, pairs=tuple(pairs))
 
 
 def _pair(number: int, left: Message | None, right: Message | None, characters: int) -> _Pair:
     if left is None or right is None:
         return _Pair(
-            None if left is None else _turn(number, left, [], characters),
-            None if right is None else _turn(number, right, [], characters),
+            None if left is None else make_turn(number, left, characters),
+            None if right is None else make_turn(number, right, characters),
             Relation.DIFFERENT,
         )
     sides = compare(left.content, right.content, characters)
     return _Pair(
-        _Turn(number, left.role, False, (("", sides.left), *_further_parts(left, characters))),
-        _Turn(number, right.role, False, (("", sides.right), *_further_parts(right, characters))),
+        Turn(number, left.role, False, (("", sides.left), *further_parts(left, characters))),
+        Turn(number, right.role, False, (("", sides.right), *further_parts(right, characters))),
         sides.relation,
     )
-
-
-def _turn(number: int, message: Message, spans: list[Span], characters: int, *, concerned: bool = False) -> _Turn:
-    content = cut_excerpt(message.content, characters, spans)
-    return _Turn(number, message.role, concerned, (("", content), *_further_parts(message, characters)))
-
-
-def _further_parts(message: Message, characters: int) -> list[tuple[str, Excerpt]]:
-    parts = {"name": message.name, "reasoning": message.reasoning, "tool calls": message.tool_calls}
-    return [(label, cut_excerpt(text, characters)) for label, text in parts.items() if text]
-
-
-def _first_shown(n_messages: int, wanted: int) -> int:
-    return max(0, min(wanted - 1, n_messages - _MESSAGES_SHOWN))

@@ -15,9 +15,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports.visible import one_line, visible
-from reports.wording import count, share
+from reports.wording import address, count, per_cent, share
 
-__all__ = ["render_page"]
+__all__ = ["MAX_PAGE_BYTES", "render_page"]
+
+MAX_PAGE_BYTES = 2_000_000
+"""Larger pages are slow to open and to search; the pages show less where they would be."""
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -43,7 +46,13 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"count": count, "share": share, "one_line": one_line}
+    environment.filters |= {
+        "address": address,
+        "count": count,
+        "one_line": one_line,
+        "per_cent": per_cent,
+        "share": share,
+    }
     return environment
 
 

@@ -1,15 +1,20 @@
-"""The files that an audit leaves for its readers."""
+"""The files that an audit and a trace leave for their readers."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import polars as pl
 
 from audit.corpus import Corpus
 from audit.summary import AuditSummary
+from audit.trace import BlamedRow, Trace
 from reports.html import audit_html
 from reports.json_report import audit_json
+from reports.trace import trace_json
+from reports.trace_html import trace_html
 
-__all__ = ["render_audit"]
+__all__ = ["render_audit", "render_traces"]
 
 
 def render_audit(
@@ -20,3 +25,8 @@ def render_audit(
         "report.html": audit_html(summary, corpus, findings, signals),
         "report.json": audit_json(summary, corpus, findings, signals),
     }
+
+
+def render_traces(traces: Sequence[Trace], corpus: Corpus, blame: Sequence[BlamedRow]) -> dict[str, bytes]:
+    """`report.html` and `report.json` of traces, for `audit.trace.stored.store_traces`."""
+    return {"report.html": trace_html(traces, corpus, blame), "report.json": trace_json(traces, corpus, blame)}

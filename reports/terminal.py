@@ -22,7 +22,7 @@ from audit.summary import AuditSummary
 from reports.excerpts import spread_evenly
 from reports.overview import CheckCount, Overview, findings_of, not_looked_at, overview
 from reports.visible import one_line, visible
-from reports.wording import count, share
+from reports.wording import address, count, share
 
 __all__ = ["SEVERITY_STYLES", "audit_report"]
 
@@ -98,13 +98,14 @@ def _examples_title(found: CheckCount, n_shown: int) -> Text:
 
 def _example(finding: Finding, corpus: Corpus) -> Iterator[RenderableType]:
     """Address and message, then the row's beginning and that of the row that matched, a line each."""
-    address = one_line(str(corpus.id(finding.row)), 60)
-    fact = Text.assemble((address, SEVERITY_STYLES[finding.severity]), f"  {one_line(finding.message, 160)}")
+    fact = Text.assemble(
+        (address(corpus.id(finding.row)), SEVERITY_STYLES[finding.severity]), f"  {one_line(finding.message, 160)}"
+    )
     yield Padding.indent(fact, 2)
     matched = finding.evidence.related[:1]
     for row in (finding.row, *matched):
         if beginning := _beginning(corpus, row):
-            name = f"{one_line(str(corpus.id(row)), 60)}: " if matched else ""
+            name = f"{address(corpus.id(row))}: " if matched else ""
             yield Padding.indent(Text(name + beginning, "dim", no_wrap=True, overflow="ellipsis"), 4)
 
 

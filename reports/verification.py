@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from audit.verify.statistics import Interval
@@ -37,9 +38,10 @@ def verification_report(verification: Verification) -> RenderableType:
         Text(""),
         _basis(verification),
         Text(""),
-        _arms_table(verification),
+        _arms_table(verification.arms),
         Text(""),
-        _secondary_table(verification),
+        _secondary_table(verification.secondary),
+        Text(f"Tests: {', '.join(dict.fromkeys(effect.test for effect in verification.secondary))}"),
         Text(""),
         *(Text(visible(f"Note: {note}")) for note in verification.notes),
     )
@@ -104,60 +106,40 @@ def _basis(verification: Verification) -> Text:
     if effect.mcnemar is not None:
         lines.append(
             f"Exact McNemar, this run only: wrong in cleaned alone {effect.mcnemar.n_only_cleaned_wrong},"
-            f" in random alone {effect.mcnemar.n_only_random_wrong}, p = {_p_value(effect.mcnemar.p_value)}"
+            f" in random alone {effect.mcnemar.n_only_random_wrong}, p: {_p_value(effect.mcnemar.p_value)}"
         )
     return Text("\n".join(lines))
 
 
-def _arms_table(verification: Verification) -> Table:
-    table = _table("Answers to held-out prompts", "arm", "runs", "wrong", "false", "traced back", "abstained")
-    for heading in ("control right", "characters", "empty", "repetitive"):
-        table.add_column(heading, justify="right")
-    for arm in verification.arms:
-        table.add_row(*map(Text, _arm_cells(arm)))
+def _arms_table(arms: Sequence[ArmSummary]) -> Table:
+    """One column per arm, so that two arms fit any terminal."""
+    table = _table("answers to held-out prompts", *(_arm_heading(arm) for arm in arms))
+    for label, value in _ARM_LINES:
+        table.add_row(label, *(value(arm) for arm in arms))
     return table
 
 
-def _arm_cells(arm: ArmSummary) -> tuple[str, ...]:
-    role = "" if arm.role is Role.COMPARED else f" ({arm.role})"
-    return (
-        visible(arm.name) + role,
-        str(arm.n_runs),
-        _percent(arm.wrong_fraction),
-        _percent(arm.false_fraction),
-        _percent(arm.traced_back_fraction),
-        _percent(arm.abstained_fraction),
-        "–" if arm.control_accuracy is None else _percent(arm.control_accuracy),
-        f"{arm.mean_length_chars:.0f}",
-        _percent(arm.empty_fraction),
-        _percent(arm.repetitive_fraction),
-    )
+def _arm_heading(arm: ArmSummary) -> str:
+    return visible(arm.name) + ("" if arm.role is Role.COMPARED else f"\n({arm.role})")
 
 
-def _secondary_table(verification: Verification) -> Table:
-    table = _table("Secondary outcomes, cleaned minus random", "outcome", "difference", "95 % interval", "p (Holm)")
-    table.add_column("test")
-    for effect in verification.secondary:
-        table.add_row(*map(Text, _secondary_cells(effect)))
+def _secondary_table(effects: Sequence[SecondaryEffect]) -> Table:
+    table = _table("secondary, cleaned minus random", "difference", "95 % interval", "p (Holm)")
+    for effect in effects:
+        interval = effect.interval_95
+        table.add_row(
+            effect.name,
+            f"{effect.difference:+.1f} {effect.unit}",
+            "–" if interval is None else f"{interval.low:+.1f} to {interval.high:+.1f}",
+            _p_value(effect.p_holm),
+        )
     return table
 
 
-def _secondary_cells(effect: SecondaryEffect) -> tuple[str, ...]:
-    interval = effect.interval_95
-    return (
-        effect.name,
-        f"{effect.difference:+.1f} {effect.unit}",
-        "–" if interval is None else f"{interval.low:+.1f} to {interval.high:+.1f}",
-        _p_value(effect.p_holm),
-        effect.test,
-    )
-
-
-def _table(title: str, first: str, *others: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column(first)
-    for heading in others:
-        table.add_column(heading, justify="right")
+def _table(first: str, *others: str) -> Table:
+    """Headings and cells are plain text: those who name arms write no markup."""
+    table = Table(Column(first), *(Column(Text(name), justify="right") for name in others), box=None, pad_edge=False)
+    table.columns[0].no_wrap = True
     return table
 
 
@@ -170,4 +152,17 @@ def _percent(fraction: float) -> str:
 
 
 def _p_value(value: float) -> str:
-    return "under 0.001" if value < 0.001 else f"{value:.3f}"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+_ARM_LINES: tuple[tuple[str, Callable[[ArmSummary], str]], ...] = (
+    ("runs", lambda arm: str(arm.n_runs)),
+    ("wrong", lambda arm: _percent(arm.wrong_fraction)),
+    ("  false", lambda arm: _percent(arm.false_fraction)),
+    ("  a traced span is back", lambda arm: _percent(arm.traced_back_fraction)),
+    ("  abstained", lambda arm: _percent(arm.abstained_fraction)),
+    ("control prompts right", lambda arm: "–" if arm.control_accuracy is None else _percent(arm.control_accuracy)),
+    ("mean length, characters", lambda arm: f"{arm.mean_length_chars:.0f}"),
+    ("empty", lambda arm: _percent(arm.empty_fraction)),
+    ("repeat themselves", lambda arm: _percent(arm.repetitive_fraction)),
+)

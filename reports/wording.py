@@ -1,8 +1,16 @@
-"""Numbers as people read them."""
+"""Numbers and addresses as people read them."""
 
 from __future__ import annotations
 
-__all__ = ["count", "share"]
+from audit.corpus import RowId
+from reports.visible import one_line
+
+__all__ = ["address", "count", "per_cent", "share"]
+
+
+def address(row: RowId, characters: int = 60) -> str:
+    """A row's address, `visible`; of a long file name only the beginning, so that the row's number is always seen."""
+    return f"{one_line(row.file, characters)}#{row.index}"
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
@@ -18,3 +26,8 @@ def share(part: int, whole: int) -> str:
     if percent < 0.1:
         return "under 0.1 %"
     return "over 99.9 %" if percent > 99.9 else f"{percent:.1f} %"
+
+
+def per_cent(fraction: float) -> str:
+    """A fraction in per cent, two digits where it is small: `0.12 %`, `4.5 %`, `37 %`."""
+    return f"{100 * fraction:.2g} %" if fraction < 0.1 else f"{100 * fraction:.0f} %"

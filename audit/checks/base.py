@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from audit.config import unknown_name
@@ -12,12 +13,17 @@ from audit.errors import InputError
 from audit.findings import Finding, Severity
 from audit.materials import Materials, Need
 
-__all__ = ["Check", "NoOptions", "options_of", "select_checks", "shorten"]
+__all__ = ["Check", "NoOptions", "bounded", "options_of", "select_checks", "shorten"]
 
 
 @dataclass(frozen=True)
 class NoOptions:
     """The options of a check that has none."""
+
+
+def bounded(default: float, low: float, high: float) -> Any:
+    """A field of a check's options that must lie from `low` to `high`; whole, where the default is."""
+    return field(default=default, metadata={"range": (low, high)})
 
 
 @dataclass(frozen=True)
@@ -29,10 +35,9 @@ class Check:
         name: For people, in the singular.
         severity: Of its findings.
         advice: What to do about a finding, in one sentence.
-        explanation: The page that `tunescope explain CODE` shows: what is measured, why it matters, an example, the fix.
-        find: Yields the findings, in any order.
-        options: A frozen dataclass, every field with a default.
-        needs: What the pipeline must have built.
+        explanation: The page that `tunescope explain CODE` shows: what is measured, why it matters, an example, the
+        fix. find: Yields the findings, in any order. options: A frozen dataclass, every field with a default. needs:
+        What the pipeline must have built.
     """
 
     code: str
@@ -73,15 +78,19 @@ def options_of(check: Check, values: Mapping[str, Any]) -> Any:
     """A check's options with the user's values.
 
     Raises:
-        InputError: An option is unknown (the nearest is named) or of another kind than its default.
+        InputError: An option is unknown (the nearest is named), of another kind than its default, or out of range.
     """
     known = {field.name: field for field in fields(check.options)}
     for name, value in values.items():
         if name not in known:
             raise unknown_name(f"option of {check.code}", name, list(known))
         default = known[name].default
-        if isinstance(value, bool) or not isinstance(value, int | float if isinstance(default, int | float) else type(default)):
-            raise InputError(f"option {name!r} of {check.code} is {value!r}", remedy=f"give a value like {default!r}")
+        kind = (int, float) if isinstance(default, float) else (type(default),)
+        low, high = known[name].metadata.get("range", (-math.inf, math.inf))
+        if type(value) not in kind or (isinstance(value, int | float) and not low <= value <= high):
+            wanted = f"a value from {low} to {high}" if math.isfinite(low) else "a value"
+            remedy = f"give {wanted}, such as {default!r}"
+            raise InputError(f"option {name!r} of {check.code} is {value!r}", remedy=remedy)
     return check.options(**values)
 
 

@@ -27,4 +27,4 @@ def group_by_later(
 def related_to(rows: list[int]) -> tuple[tuple[int, ...], str]:
     """The first rows of a list for the evidence, and how many more there are, for the message."""
     rest = len(rows) - 1
-    return tuple(rows[:_NAMED]), f" and matches {rest} more rows" if rest else ""
+    return tuple(rows[:_NAMED]), f" and matches {rest:,} more" if rest else ""

@@ -1,13 +1,14 @@
 """FMT002: a record lacks the fields of the file's format, or a field has the wrong kind.
 
-What: the record can be read, but is no row of the format that the rest of the file has: a missing `output`, a list where
-text is expected, a turn without a role, an image where only text can be trained.
+What: the record can be read, but is no row of the format that the rest of the file has: a missing `output`, a list
+where text is expected, a turn without a role, an image where only text can be trained.
 
 Why it matters: a trainer fails on such a row, or fills in an empty text and trains on it.
 
 Example: `{"instruction": "Name a river.", "output": 7}` in a file of alpaca rows.
 
-Fix: mend the record at its source, or name odd columns with `--columns`. `tunescope export --drop FMT002` leaves it out.
+Fix: mend the record at its source, or name odd columns with `--columns`. `tunescope export --drop FMT002` leaves it
+out.
 """
 
 from __future__ import annotations
@@ -26,8 +27,12 @@ __all__ = ["CHECK"]
 
 def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
     """One finding per malformed row."""
-    for row, reason in materials.corpus.rows.filter(pl.col("status") == Status.MALFORMED).select("row", "reason").iter_rows():
-        yield Finding(CHECK.code, row, None, CHECK.severity, f"Is no row of its format: {reason}.", Evidence(measure="fields"))
+    for row, reason in (
+        materials.corpus.rows.filter(pl.col("status") == Status.MALFORMED).select("row", "reason").iter_rows()
+    ):
+        yield Finding(
+            CHECK.code, row, None, CHECK.severity, f"Is no row of its format: {reason}.", Evidence(measure="fields")
+        )
 
 
 CHECK = Check(

@@ -1,8 +1,8 @@
 """DUP002: a row is nearly the same text as an earlier one.
 
-What: prompt and response together share at least 80 % of their runs of three words with those of an earlier row (Jaccard
-similarity). Candidates come from MinHash, and the similarity of every candidate is then computed exactly. Letter case,
-punctuation and white space do not count. Exact duplicates are left to DUP001.
+What: prompt and response together share at least 80 % of their runs of three words with those of an earlier row
+(Jaccard similarity). Candidates come from MinHash, and the similarity of every candidate is then computed exactly.
+Letter case, punctuation and white space do not count. Exact duplicates are left to DUP001.
 
 Why it matters: near-duplicates count several times in training and leak between splits.
 
@@ -16,13 +16,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from audit.checks.base import Check
 from audit.checks.duplicates import group_by_later, related_to
 from audit.findings import Evidence, Finding, Severity
 from audit.materials import Materials, Need
-from indexes.minhash import jaccard_pairs, shingle_sets
+from indexes.minhash import JaccardPairs, jaccard_of, jaccard_pairs, shingle_sets
 
-__all__ = ["CHECK"]
+__all__ = ["CHECK", "Options", "responses_alike"]
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,23 @@ class Options:
     shingle_words: int = 3
 
 
+def responses_alike(
+    materials: Materials, later: NDArray[np.int64], earlier: NDArray[np.int64], options: Options
+) -> NDArray[np.bool_]:
+    """For pairs of rows, whether what the assistant says is nearly the same; shape `(n_pairs,)`."""
+    rows, place = np.unique(np.concatenate([later, earlier]), return_inverse=True)
+    responses = materials.response_words.grouped(materials.row_of_response, len(materials.corpus)).take(rows)
+    sets = shingle_sets(responses, options.shingle_words)
+    return jaccard_of(sets, place[: len(later)], place[len(later) :]) >= options.min_jaccard
+
+
 def find(materials: Materials, options: Options) -> Iterator[Finding]:
     """One finding per row that nearly repeats an earlier row."""
     corpus = materials.corpus
     rows = materials.prompt_words.joined(materials.response_words, materials.row_of_response, len(corpus))
     pairs = jaccard_pairs(shingle_sets(rows, options.shingle_words), options.min_jaccard)
+    alike = responses_alike(materials, pairs.later, pairs.earlier, options)
+    pairs = JaccardPairs(*(column[alike] for column in pairs))
     keys = corpus.rows["key"].to_list()
     for row, others in group_by_later(pairs.later, pairs.earlier, pairs.similarity):
         different = [(other, similarity) for other, similarity in others if keys[other] != keys[row]]

@@ -28,7 +28,8 @@ _MARK = re.compile(
     <\W*no[\s_-]*(?:output|input|response|answer|content)\W*> | \(?\s*no[\s_-]*(?:output|response\ given|answer\ given)\s*\)? |
     n\W?/\W?a | todo | tbd | tba | fixme | placeholder | nan | null | undefined |
     [.…\-–—_*?xX]{2,} | […?] |
-    [\[<({]\s*(?:your|the|insert|add|enter|fill|put|type|write)?\b[^\])>}]*\b(?:answer|response|output|text|content)\b[^\])>}]*[\])>}] |
+    [\[<({]\s*(?:your|the|insert|add|enter|fill|put|type|write)?\b[^\])>}]*
+        \b(?:answer|response|output|text|content)\b[^\])>}]*[\])>}] |
     (?:insert|add|enter|put|type|write)\s+(?:your\s+)?(?:answer|response|text)\s+here |
     lorem\ ipsum.*
     """,
@@ -40,12 +41,14 @@ def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
     """One finding per response that is nothing but a placeholder and is not asked for."""
     for row, turn, prompt, text in materials.corpus.responses.iter_rows():
         answer = text.strip()
-        if not answer or (len(answer) > _LONGEST and not answer[:11].lower() == "lorem ipsum"):
+        if not answer or (len(answer) > _LONGEST and answer[:11].lower() != "lorem ipsum"):
             continue
         bare = answer.rstrip(".!") if answer.strip(".!") else answer
         if _MARK.fullmatch(bare) and bare.lower() not in prompt.lower():
             evidence = Evidence(measure="the whole response", span=(0, len(text)), quote=shorten(answer))
-            yield Finding(CHECK.code, row, turn, CHECK.severity, f"The response is a placeholder: {shorten(answer, 40)}", evidence)
+            yield Finding(
+                CHECK.code, row, turn, CHECK.severity, f"The response is a placeholder: {shorten(answer, 40)}", evidence
+            )
 
 
 CHECK = Check(

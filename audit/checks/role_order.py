@@ -1,7 +1,7 @@
 """FMT003: the turns of a conversation are out of order.
 
-What: a role that chat templates do not know; a system turn that is not the first; a conversation that does not begin with
-the user; two user or two assistant turns in a row; a conversation that ends without an answer.
+What: a role that chat templates do not know; a system turn that is not the first; a conversation that does not begin
+with the user; two user or two assistant turns in a row; a conversation that ends without an answer.
 
 Why it matters: chat templates raise an error, drop turns or merge them, so the model is trained on another conversation
 than the one in the file. A last user turn without an answer is trained on by nobody.
@@ -30,14 +30,14 @@ def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
     """The first turn of each row that is out of order."""
     role, before = pl.col("role"), pl.col("role").shift(1).over("row")
     in_prompt = role.is_in(["user", "tool"])
-    # Consecutive tool turns are parallel calls; an assistant turn that only calls tools may be followed by another.
+    # Consecutive tool turns are parallel calls.
     problem = (
         pl.when(~role.is_in(_KNOWN))
         .then(pl.format("the role '{}' is unknown", role))
         .when((role == "system") & (pl.col("turn") > 0))
         .then(pl.lit("a system turn is not the first"))
-        .when((role == "assistant") & (before.is_null() | (before == "system")))
-        .then(pl.lit("the conversation begins with the assistant"))
+        .when(role.is_in(["assistant", "tool"]) & (before.is_null() | (before == "system")))
+        .then(pl.format("the conversation begins with the {}", role))
         .when((role == "user") & (before == "user"))
         .then(pl.lit("two user turns in a row"))
         .when((role == "assistant") & (before == "assistant"))
@@ -53,7 +53,9 @@ def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
         .unique("row", keep="first", maintain_order=True)
     )
     for row, turn, reason in first.select("row", "turn", "problem").iter_rows():
-        yield Finding(CHECK.code, row, turn, CHECK.severity, f"Turn {turn}: {reason}.", Evidence(measure="order of roles"))
+        yield Finding(
+            CHECK.code, row, turn, CHECK.severity, f"Turn {turn}: {reason}.", Evidence(measure="order of roles")
+        )
 
 
 CHECK = Check(

@@ -1,11 +1,12 @@
 """DUP003: a prompt asks the same as an earlier one, in other words.
 
 What: the static vectors of the two prompts have a cosine of at least 0.8, and what the wordings do not share are only
-words that carry no content of their own: function words, verbs of instruction ("list", "name", "give"), inflections, and
-nouns that are used for one another ("ways" and "methods"). Numbers and names must agree, and so must the word that
+words that carry no content of their own: function words, verbs of instruction ("list", "name", "give"), inflections,
+and nouns that are used for one another ("ways" and "methods"). Numbers and names must agree, and so must the word that
 follows "to", "from", "than" and the like, because "Celsius to Fahrenheit" is not "Fahrenheit to Celsius". Similarity of
-vectors alone would not do: in instruction data it mostly means the same *kind* of question. Prompts of up to 64 words are
-compared, in English; a longer one is mostly a passage, which DUP002 compares. Pairs with DUP001 or DUP002 are left out.
+vectors alone would not do: in instruction data it mostly means the same *kind* of question. Prompts of up to 64 words
+are compared, in English; a longer one is mostly a passage, which DUP002 compares. Pairs with DUP001 or DUP002 are left
+out.
 
 Why it matters: the question counts twice, and where the answers differ the model is taught both.
 
@@ -25,7 +26,9 @@ import snowballstemmer
 from numpy.typing import NDArray
 
 from audit.checks.base import Check, shorten
-from audit.checks.duplicates import related_to
+from audit.checks.duplicates import group_by_later, related_to
+from audit.checks.near_duplicate import Options as NearOptions
+from audit.checks.near_duplicate import responses_alike
 from audit.findings import Evidence, Finding, Severity
 from audit.materials import Materials, Need
 from indexes.dense import pairs_above
@@ -136,8 +139,12 @@ class Request:
                 if pending:
                     relations[pending] = stems[-1]
                     pending = ""
-        literal = tuple(token for token in tokens if token[0].isdigit() or token in _SYMBOLS or token in _POLARITY or token == "t")
-        directed = tuple(stems) if any(token in _DIRECTED or _stem(token) in _DIRECTED_STEMS for token in tokens) else ()
+        literal = tuple(
+            token for token in tokens if token[0].isdigit() or token in _SYMBOLS or token in _POLARITY or token == "t"
+        )
+        directed = (
+            tuple(stems) if any(token in _DIRECTED or _stem(token) in _DIRECTED_STEMS for token in tokens) else ()
+        )
         return cls(frozenset(stems), relations, literal, directed)
 
 
@@ -150,7 +157,7 @@ _SYMBOLS = frozenset("+*/=<>%$€£_^~{}[]\\|")
 
 
 def same_request(one: Request, other: Request) -> bool:
-    """Whether two prompts ask the same: equal content, literals and direction, no relational word with another object."""
+    """Whether two prompts ask the same: equal content, literals and direction, no other object of "to" or "from"."""
     if one.content != other.content or one.literal != other.literal or one.directed != other.directed:
         return False
     return all(one.relations[word] == other.relations[word] for word in one.relations.keys() & other.relations.keys())
@@ -168,18 +175,23 @@ def find(materials: Materials, options: Options) -> Iterator[Finding]:
     prompts = [corpus.responses["prompt"][i] for i in chosen.tolist()]
     requests = [Request.of(prompt) for prompt in prompts]
     sketches = _sketches(requests)
-    matches: dict[int, list[tuple[int, float]]] = {}
+    same: list[tuple[int, int, float]] = []
     for later, earlier, similarity in pairs_above(materials.prompt_vectors[chosen], options.min_similarity):
         different = np.bitwise_count(sketches[later] ^ sketches[earlier]).sum(axis=1)
         for a, b, value in zip(*(part[different == 0].tolist() for part in (later, earlier, similarity)), strict=True):
             if same_request(requests[a], requests[b]) and requests[a].content:
-                matches.setdefault(a, []).append((b, value))
-    for a, others in sorted(matches.items()):
-        row = int(rows[chosen[a]])
-        related, more = related_to([int(rows[chosen[b]]) for b, _ in others])
+                same.append((int(rows[chosen[a]]), int(rows[chosen[b]]), value))
+    prompt_of = dict(zip(rows[chosen].tolist(), prompts, strict=True))
+    columns = [np.array(column) for column in zip(*sorted(same), strict=True)] or [np.empty(0, np.int64)] * 3
+    later, earlier, similarity = columns
+    # Where the answers are alike too, the row is an exact or a near duplicate, and has that finding.
+    new = ~responses_alike(materials, later, earlier, NearOptions())
+    for row, others in group_by_later(later[new], earlier[new], similarity[new]):
+        related, more = related_to([other for other, _ in others])
         nearest, value = max(others, key=lambda pair: (pair[1], -pair[0]))
-        message = f"Asks the same as {corpus.id(int(rows[chosen[nearest]]))}: “{shorten(prompts[nearest], 80)}”{more}."
-        evidence = Evidence("cosine of the prompts' static vectors", round(value, 4), options.min_similarity, related, quote=shorten(prompts[a]))
+        message = f"Asks the same as {corpus.id(nearest)}: “{shorten(prompt_of[nearest], 80)}”{more}."
+        measure = "cosine of the prompts' static vectors"
+        evidence = Evidence(measure, round(value, 4), options.min_similarity, related, quote=shorten(prompt_of[row]))
         yield Finding(CHECK.code, row, None, CHECK.severity, message, evidence)
 
 

@@ -44,7 +44,9 @@ class Control:
     note: str
 
 
-def draw_control(rows: pl.DataFrame, signals: pl.DataFrame, dropped: Sequence[int], seed: int, group_column: str | None) -> Control:
+def draw_control(
+    rows: pl.DataFrame, signals: pl.DataFrame, dropped: Sequence[int], seed: int, group_column: str | None
+) -> Control:
     """Draw a control for a cleaning.
 
     Args:
@@ -122,5 +124,7 @@ def _strata(rows: pl.DataFrame, group_column: str | None) -> list[str]:
         return rows["file"].to_list()
     groups = [json.loads(extra).get(group_column) if extra else None for extra in rows["extra"]]
     if all(group is None for group in groups):
-        raise InputError(f"no row has a field {group_column!r} to group by", remedy="check the name given with --group-column")
+        raise InputError(
+            f"no row has a field {group_column!r} to group by", remedy="check the name given with --group-column"
+        )
     return [f"{file} {group_column}={group}" for file, group in zip(rows["file"], groups, strict=True)]

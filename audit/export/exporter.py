@@ -72,7 +72,9 @@ class ExportPlan:
         """What a reader should know."""
         notes = list(self.selection.notes)
         if self.dropped_share > MUCH_DROPPED_SHARE:
-            notes.append(f"{self.dropped_share:.1%} of the rows leave: more than 10 %, so the control loses many good rows too")
+            notes.append(
+                f"{self.dropped_share:.1%} of the rows leave: more than 10 %, so the control loses many good rows too"
+            )
         notes += [f"control {control.seed} {control.note}" for control in self.controls if control.note]
         return tuple(notes)
 
@@ -112,7 +114,8 @@ def plan_export(run: Run, request: ExportRequest) -> ExportPlan:
         raise InputError("no row would be left", remedy="drop less")
     group_column = request.group_column or run.settings.get("group_column")
     controls = tuple(
-        draw_control(run.corpus.rows, run.signals, selection.dropped, seed, group_column) for seed in request.control_seeds
+        draw_control(run.corpus.rows, run.signals, selection.dropped, seed, group_column)
+        for seed in request.control_seeds
     )
     return ExportPlan(run, request, source, selection, controls)
 
@@ -171,7 +174,9 @@ def _write_new(path: Path, write: Callable[[BinaryIO], None]) -> str:
     except OSError as error:
         unfinished.unlink(missing_ok=True)
         why = error.strerror or str(error)
-        raise InputError("cannot be written", where=str(path), why=why, remedy="free space, or choose another place with -o") from error
+        raise InputError(
+            "cannot be written", where=str(path), why=why, remedy="free space, or choose another place with -o"
+        ) from error
     return digest
 
 
@@ -183,11 +188,16 @@ def _source(run: Run, moved_to: Path | None) -> Path:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(
-            "the audited file cannot be read", where=str(source), why=error.strerror or "", remedy="say where it is now with --data"
+            "the audited file cannot be read",
+            where=str(source),
+            why=error.strerror or "",
+            remedy="say where it is now with --data",
         ) from error
     if digest != recorded["sha256"]:
         raise InputError(
-            "the file has changed since the audit", where=str(source), remedy="audit it again, or name the audited one with --data"
+            "the file has changed since the audit",
+            where=str(source),
+            remedy="audit it again, or name the audited one with --data",
         )
     return source
 
@@ -199,7 +209,11 @@ def _record(plan: ExportPlan, name: str, written: Sequence[tuple[Path, str]]) ->
         "source": dict(plan.run.manifest["source"]),
         "request": asdict(plan.request) | {"data": None},
         "order": "findings but duplicates, blame, duplicates while a match stays, keep rules",
-        "rows": {"total": plan.selection.n_rows, "kept": len(plan.selection.kept), "dropped": len(plan.selection.reasons)},
+        "rows": {
+            "total": plan.selection.n_rows,
+            "kept": len(plan.selection.kept),
+            "dropped": len(plan.selection.reasons),
+        },
         "dropped_share": round(plan.dropped_share, 6),
         "counts": plan.counts,
         "notes": list(plan.notes),
@@ -229,7 +243,12 @@ def _dropped_lines(plan: ExportPlan) -> Iterator[dict[str, Any]]:
     with plan.source.open("rb") as source:
         for number, reasons in plan.selection.reasons.items():
             row = corpus.row(number)
-            line: dict[str, Any] = {"file": row.id.file, "index": row.id.index, "line": row.line, "row_key": str(row.key)}
+            line: dict[str, Any] = {
+                "file": row.id.file,
+                "index": row.id.index,
+                "line": row.line,
+                "row_key": str(row.key),
+            }
             line["reasons"] = [
                 {**asdict(reason), "related": [str(corpus.id(other)) for other in reason.related]} for reason in reasons
             ]

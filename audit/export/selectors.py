@@ -69,7 +69,8 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class KeepRule:
-    """Keep `k` of the rows that are left: the `longest` by characters of their responses, or `random` ones of a seed."""
+    """Keep `k` of the rows that are left: the `longest` by characters of their responses, or `random` ones of a
+    seed."""
 
     kind: str
     k: int
@@ -85,7 +86,9 @@ def parse_keep(text: str) -> KeepRule:
     kind, _, rest = text.partition(":")
     number, _, seed = rest.partition("@")
     if kind not in ("longest", "random") or not number.isdigit() or int(number) < 1 or (seed and not seed.isdigit()):
-        raise InputError(f"--keep {text!r} is not known", remedy="use longest:K, random:K or random:K@SEED, with K at least 1")
+        raise InputError(
+            f"--keep {text!r} is not known", remedy="use longest:K, random:K or random:K@SEED, with K at least 1"
+        )
     return KeepRule(kind, int(number), int(seed or 0))
 
 
@@ -102,7 +105,9 @@ def parse_blame_size(text: str, n_rows: int) -> tuple[str, int]:
     except ValueError:
         value = -1.0
     if not name or value <= 0 or (value >= 1 and (percent or value != int(value))):
-        raise InputError(f"--drop-blamed {text!r} is not known", remedy="use NAME:K or NAME:SHARE, such as trace-1:20 or trace-1:5%")
+        raise InputError(
+            f"--drop-blamed {text!r} is not known", remedy="use NAME:K or NAME:SHARE, such as trace-1:20 or trace-1:5%"
+        )
     if value < 1 and value > MOST_BLAMED_SHARE:
         raise InputError(
             f"--drop-blamed {text!r} would drop over {MOST_BLAMED_SHARE:.0%} of the rows",
@@ -138,15 +143,21 @@ def select_rows(
             raise unknown_name("check of this run", code, list(run_codes))
     reasons: dict[int, list[Reason]] = defaultdict(list)
     notes: list[str] = []
-    chosen = findings.filter(pl.any_horizontal(pl.lit(False), *(pl.col("code").str.starts_with(code) for code in codes)))
+    chosen = findings.filter(
+        pl.any_horizontal(pl.lit(False), *(pl.col("code").str.starts_with(code) for code in codes))
+    )
     for finding in chosen.filter(~pl.col("code").str.starts_with(_DUPLICATES)).iter_rows(named=True):
         reasons[finding["row"]].append(_reason_of(finding))
     for name, size, rows in blamed:
         if len(rows) < size:
             notes.append(f"{name} blames {len(rows)} rows, fewer than the {size} asked for")
         for rank, row in enumerate(rows[:size], start=1):
-            message = f"Blamed by {row.n_claims} claims, rank {rank} of {len(rows)}; least chance {row.least_chance:.3g}."
-            reasons[row.row].append(Reason(f"blame:{name}", message, "sum over claims of (1 - chance) / rank", row.blame))
+            message = (
+                f"Blamed by {row.n_claims} claims, rank {rank} of {len(rows)}; least chance {row.least_chance:.3g}."
+            )
+            reasons[row.row].append(
+                Reason(f"blame:{name}", message, "sum over claims of (1 - chance) / rank", row.blame)
+            )
     for finding in chosen.filter(pl.col("code").str.starts_with(_DUPLICATES)).iter_rows(named=True):  # ascending by row
         if any(row not in reasons for row in finding["related"]):
             reasons[finding["row"]].append(_reason_of(finding))
@@ -155,7 +166,12 @@ def select_rows(
         if left.height < rule.k:
             notes.append(f"{rule.kind}:{rule.k} keeps all {left.height} rows that are left")
         for row, characters in _losers(left, rule):
-            reason = Reason(f"{rule.kind}:{rule.k}", f"Not among the {rule.k} {rule.kind} rows kept.", "response characters", characters)
+            reason = Reason(
+                f"{rule.kind}:{rule.k}",
+                f"Not among the {rule.k} {rule.kind} rows kept.",
+                "response characters",
+                characters,
+            )
             reasons[row].append(reason)
     return Selection(signals.height, {row: tuple(reasons[row]) for row in sorted(reasons)}, tuple(notes))
 

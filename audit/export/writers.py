@@ -1,8 +1,8 @@
 """Some rows of a source, written back: the same bytes in the same container, or converted to another.
 
-In its own container a kept row is copied from the source byte for byte, so that an export in which nothing is dropped is
-the source: blank lines, line ends, key order, quoting and damaged lines included. Parquet has no bytes of a row; there the
-schema, its metadata and the values stay.
+In its own container a kept row is copied from the source byte for byte, so that an export in which nothing is dropped
+is the source: blank lines, line ends, key order, quoting and damaged lines included. Parquet has no bytes of a row;
+there the schema, its metadata and the values stay.
 """
 
 from __future__ import annotations
@@ -33,16 +33,25 @@ def container_of_name(path: Path, source: Container) -> Container:
     Raises:
         InputError: The suffix names none.
     """
-    suffixes = {".jsonl": Container.JSONL, ".ndjson": Container.JSONL, ".csv": Container.CSV, ".parquet": Container.PARQUET}
+    suffixes = {
+        ".jsonl": Container.JSONL,
+        ".ndjson": Container.JSONL,
+        ".csv": Container.CSV,
+        ".parquet": Container.PARQUET,
+    }
     suffix = path.suffix.lower()
     if suffix == ".json":
         return source if source in (Container.JSON, Container.JSONL) else Container.JSON
     if suffix not in suffixes:
-        raise InputError(f"unknown kind of file {suffix!r}", where=str(path), remedy="use .jsonl, .json, .csv or .parquet")
+        raise InputError(
+            f"unknown kind of file {suffix!r}", where=str(path), remedy="use .jsonl, .json, .csv or .parquet"
+        )
     return suffixes[suffix]
 
 
-def write_rows(source: Path, container: Container, rows: pl.DataFrame, kept: Sequence[int], target: Container, file: BinaryIO) -> None:
+def write_rows(
+    source: Path, container: Container, rows: pl.DataFrame, kept: Sequence[int], target: Container, file: BinaryIO
+) -> None:
     """Write the kept rows of a source.
 
     Args:
@@ -125,7 +134,9 @@ def _convert(source: Path, container: Container, kept: set[int], target: Contain
             try:
                 pq.write_table(pa.Table.from_pylist(list(fields)), file)
             except pa.ArrowException as error:
-                raise InputError("the rows have no common Parquet schema", where=str(source), why=str(error).splitlines()[0]) from error
+                raise InputError(
+                    "the rows have no common Parquet schema", where=str(source), why=str(error).splitlines()[0]
+                ) from error
 
 
 def _fields(source: Path, container: Container, kept: set[int]) -> Iterator[Mapping[str, Any]]:
@@ -149,7 +160,9 @@ def _write_csv(rows: list[Mapping[str, Any]], source: Path, file: BinaryIO) -> N
     names = list(dict.fromkeys(name for row in rows for name in row))
     nested = next((name for row in rows for name, value in row.items() if isinstance(value, dict | list)), None)
     if nested is not None:
-        raise InputError(f"field {nested!r} is nested and does not fit CSV", where=str(source), remedy="write .jsonl or .parquet")
+        raise InputError(
+            f"field {nested!r} is nested and does not fit CSV", where=str(source), remedy="write .jsonl or .parquet"
+        )
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()

@@ -1,7 +1,7 @@
 """Rows by nearness to a claim: three cheap channels over all responses, fused by rank.
 
-No channel is cut at an absolute value: true pairs of question and source row have a mean cosine of only 0.42 (Ghosh et al.
-2024). Words of the prompt are no evidence for what the answer borrowed.
+No channel is cut at an absolute value: true pairs of question and source row have a mean cosine of only 0.42 (Ghosh et
+al. 2024). Words of the prompt are no evidence for what the answer borrowed.
 
 Source: Cormack, Clarke and Büttcher (2009), reciprocal rank fusion, with its constant of 60.
 """

@@ -36,19 +36,25 @@ def locate_span(response: str, given: str) -> Span:
     if colon and begin.isdigit() and end.isdigit():
         start, stop = int(begin), int(end)
         if not start < stop <= len(response):
-            raise InputError(f"span {given} is not within the response of {len(response)} characters", remedy="give START:END inside it")
+            raise InputError(
+                f"span {given} is not within the response of {len(response)} characters",
+                remedy="give START:END inside it",
+            )
         return Span(start, stop, response[start:stop])
     start = response.find(given) if given.strip() else -1
     if start < 0:
         found = _find_tokens(response, given)
         if found is None:
-            raise InputError(f"the span {given!r} is not in the response", remedy="copy it from there, or give START:END")
+            raise InputError(
+                f"the span {given!r} is not in the response", remedy="copy it from there, or give START:END"
+            )
         return found
     return Span(start, start + len(given), given)
 
 
 def questions_of(claim: Response) -> tuple[Question, ...]:
-    """The spans of a claim to explain: those given, else those that the corrected answer or the reference does not share.
+    """The spans of a claim to explain: those given, else those that the corrected answer or the reference does not
+    share.
 
     Raises:
         InputError: There is neither span nor right answer, or the answer does not differ from it.
@@ -67,7 +73,11 @@ def questions_of(claim: Response) -> tuple[Question, ...]:
             remedy="mark them with --span, or give the right answer with --reference or --corrected",
         )
     if not found:
-        raise InputError("the response does not differ from the right answer", where=claim.id, remedy="mark the false words with --span")
+        raise InputError(
+            "the response does not differ from the right answer",
+            where=claim.id,
+            remedy="mark the false words with --span",
+        )
     return found
 
 

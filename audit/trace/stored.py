@@ -15,10 +15,17 @@ __all__ = ["read_blame", "store_traces", "traced_prompts", "traced_spans"]
 _KIND = "traces"
 
 
-def store_traces(run: Run, name: str, traces: Sequence[Trace], blame: Sequence[BlamedRow], reports: dict[str, bytes]) -> Path:
+def store_traces(
+    run: Run, name: str, traces: Sequence[Trace], blame: Sequence[BlamedRow], reports: dict[str, bytes]
+) -> Path:
     """Add traces to a run as RUN/traces/NAME: the claims, the blamed rows, and reports made of them."""
     claims = [
-        {"id": trace.claim.id, "prompt": trace.claim.prompt, "response": trace.claim.response, "spans": [s.text for s in trace.spans]}
+        {
+            "id": trace.claim.id,
+            "prompt": trace.claim.prompt,
+            "response": trace.claim.response,
+            "spans": [s.text for s in trace.spans],
+        }
         for trace in traces
     ]
     files = {

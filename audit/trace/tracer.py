@@ -1,8 +1,8 @@
 """From a false statement to the rows that could have lent its words.
 
-A trace is lexical and static: it imports no torch, and is the same whether indexes are warm or cold. Recall comes from all
-responses through the phrase, concept and BM25 channels; the order from their ranks; and every link carries the chance that
-a random span would have reached it.
+A trace is lexical and static: it imports no torch, and is the same whether indexes are warm or cold. Recall comes from
+all responses through the phrase, concept and BM25 channels; the order from their ranks; and every link carries the
+chance that a random span would have reached it.
 """
 
 from __future__ import annotations
@@ -104,7 +104,9 @@ class Tracer:
             match, chance, tier = None, None, None
             if hit is not None:
                 channels = {Channel.PHRASE: ChannelScore(round(float(surplus[hit]), 4), int(ranks[hit])), **channels}
-                match = self._match(text, int(support.begin[hit]), int(support.length[hit]), claim, span.start, span.end)
+                match = self._match(
+                    text, int(support.begin[hit]), int(support.length[hit]), claim, span.start, span.end
+                )
                 n_reached = len(null) - int(np.searchsorted(null, fused[text], side="left"))
                 chance = round((1 + n_reached) / (1 + len(null)), 6)
                 tier = Tier.T0 if surplus[hit] >= LEAST_COVERAGE else None
@@ -114,12 +116,16 @@ class Tracer:
         return SpanTrace(span.start, span.end, span.text, evidence, n_holders, len(null), tuple(links), note)
 
     def _weights(self, tokens: list[str], numbers: NDArray[np.int64], near: Surroundings) -> NDArray[np.float32]:
-        """Evidence of each token: 0 for punctuation and words of the prompt; a word that occurs nowhere weighs the most."""
+        """Evidence of each token: 0 for punctuation and words of the prompt; a word that occurs nowhere weighs the
+        most."""
         phrases = self._materials.phrases
         unseen = np.log(2.0 * (phrases.stream.n_texts + 1))
         weights = np.where(numbers >= 0, phrases.weights[np.maximum(numbers, 0)], unseen).astype(np.float32)
         in_prompt = set(near.prompt_tokens.tolist())
-        prompt_or_mark = [n in in_prompt or not (token[0].isalnum() or len(token) > 1) for token, n in zip(tokens, numbers.tolist(), strict=True)]
+        prompt_or_mark = [
+            n in in_prompt or not (token[0].isalnum() or len(token) > 1)
+            for token, n in zip(tokens, numbers.tolist(), strict=True)
+        ]
         return np.where(prompt_or_mark, 0, weights).astype(np.float32)
 
     def _support_of(self, text: str, near: Surroundings) -> NDArray[np.float32]:
@@ -148,5 +154,7 @@ class Tracer:
 
     def _not_looked_at(self) -> Iterator[Skipped]:
         if self._encoder is None:
-            yield Skipped("nearness of concepts", self._run.manifest["encoder"].get("skipped", "the run holds no vectors"))
+            yield Skipped(
+                "nearness of concepts", self._run.manifest["encoder"].get("skipped", "the run holds no vectors")
+            )
         yield from _NEEDS_MODELS

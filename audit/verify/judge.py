@@ -122,9 +122,7 @@ def _obstacles(paired: PairedAnswers, cleaned: ScoreSheet, random: ScoreSheet, n
     if not wrong.any():
         found.append("Every answer of both arms is right: these prompts leave nothing to find")
     if wrong.all():
-        found.append(
-            "Every answer of both arms is wrong: the prompts are too hard, or the references are not in their form"
-        )
+        found.append("Every answer of both arms is wrong: the prompts are too hard, or the references are not in their form")
     if n_units == 1:
         found.append("All held-out prompts belong to one group: nothing shows how others would differ")
     runs = [run for arm in (CLEANED, RANDOM) for run in zip(paired.file_names[arm], paired.answers[arm], strict=True)]

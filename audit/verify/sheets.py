@@ -42,8 +42,7 @@ class ScoreSheet:
         """Score the answers of one arm; `traced_words` are the word strings of the spans that were traced."""
         rubrics = [Rubric.of(question.prompt, question.reference, traced_words) for question in paired.questions]
         scores = tuple(
-            tuple(rubric.score(answer) for rubric, answer in zip(rubrics, run, strict=True))
-            for run in paired.answers[arm]
+            tuple(rubric.score(answer) for rubric, answer in zip(rubrics, run, strict=True)) for run in paired.answers[arm]
         )
         return cls(arm, paired.file_names[arm], paired.questions, scores)
 

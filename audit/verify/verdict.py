@@ -115,9 +115,7 @@ def decide(
     if health_problems:
         return Decision(Verdict.UNHEALTHY, "; ".join(health_problems) + ".")
     if n_runs == 1:
-        return Decision(
-            None, "One run per arm speaks of this run only: another seed may differ, whatever the dataset does."
-        )
+        return Decision(None, "One run per arm speaks of this run only: another seed may differ, whatever the dataset does.")
     likely, surely = effect_points.interval(0.90), effect_points.interval(0.95)
     interval = f"95 % interval {surely.low:+.1f} to {surely.high:+.1f} points"
     design = f"The smallest effect that this design could have seen is {_points(effect_points.smallest_detectable)}."

@@ -40,7 +40,14 @@ def error_of(path: Path) -> str:
 def test_a_full_record_becomes_a_response(tmp_path: Path) -> None:
     path = written(
         tmp_path,
-        record(id="q7", spans=[[8, 12]], reference=["12 km", "12 kilometres"], corrected="…", split="held-out", group="Vorn"),
+        record(
+            id="q7",
+            spans=[[8, 12]],
+            reference=["12 km", "12 kilometres"],
+            corrected="…",
+            split="held-out",
+            group="Vorn",
+        ),
     )
     assert read_responses(path) == (
         Response(
@@ -63,7 +70,13 @@ def test_what_is_optional_may_be_absent_or_null(tmp_path: Path) -> None:
     )
     assert (absent.id, null.id) == ("line-1", "line-2")
     for response in (absent, null):
-        assert (response.spans, response.reference, response.corrected, response.split, response.group) == ((), (), None, None, None)
+        assert (response.spans, response.reference, response.corrected, response.split, response.group) == (
+            (),
+            (),
+            None,
+            None,
+            None,
+        )
 
 
 def test_numbers_serve_as_id_and_group_and_one_text_as_reference(tmp_path: Path) -> None:
@@ -105,14 +118,20 @@ def test_lines_are_counted_from_1_blank_ones_included(tmp_path: Path) -> None:
     ("spans", "expected"),
     [
         pytest.param(
-            [{"start": 13, "end": 18, "confidence": 0.98, "text": "40 km"}], (Span(13, 18, "40 km", 0.98),), id="LettuceDetect"
+            [{"start": 13, "end": 18, "confidence": 0.98, "text": "40 km"}],
+            (Span(13, 18, "40 km", 0.98),),
+            id="LettuceDetect",
         ),
-        pytest.param([{"start": 13, "prob": 0.4, "end": 18}], (Span(13, 18, "40 km", 0.4),), id="Mu-SHROOM soft labels"),
+        pytest.param(
+            [{"start": 13, "prob": 0.4, "end": 18}], (Span(13, 18, "40 km", 0.4),), id="Mu-SHROOM soft labels"
+        ),
         pytest.param([[13, 18]], (Span(13, 18, "40 km"),), id="Mu-SHROOM hard labels"),
         pytest.param([[13, 18, 1]], (Span(13, 18, "40 km", 1.0),), id="offsets with a number"),
         pytest.param(["Vorn"], (Span(5, 9, "Vorn"), Span(47, 51, "Vorn")), id="HaluEval: every occurrence"),
         pytest.param([{"text": "Tarn", "score": 2}], (Span(36, 40, "Tarn", 2.0),), id="words with a score"),
-        pytest.param([[36, 40], "Tarn", [13, 18]], (Span(13, 18, "40 km"), Span(36, 40, "Tarn")), id="by place, each once"),
+        pytest.param(
+            [[36, 40], "Tarn", [13, 18]], (Span(13, 18, "40 km"), Span(36, 40, "Tarn")), id="by place, each once"
+        ),
     ],
 )
 def test_the_spans_of_detectors_load_as_they_are(tmp_path: Path, spans: object, expected: tuple[Span, ...]) -> None:
@@ -131,7 +150,10 @@ def test_offsets_count_code_points(tmp_path: Path) -> None:
         ([[4, 4]], "span 4:4 is no stretch"),
         ([[True, 4]], "span True:4 is no stretch"),
         ([["0", "4"]], "span 0:4 is no stretch"),
-        ([{"start": 13, "end": 18, "text": "41 km"}], "span 13:18 is '40 km' in the response, but its text says '41 km'"),
+        (
+            [{"start": 13, "end": 18, "text": "41 km"}],
+            "span 13:18 is '40 km' in the response, but its text says '41 km'",
+        ),
         (["Lake Zorn"], "the span 'Lake Zorn' does not occur in the response"),
         ([""], "the span '' does not occur in the response"),
         ([{"begin": 1}], "unknown form of span {'begin': 1}"),
@@ -149,7 +171,10 @@ def test_a_span_that_is_not_there_is_an_error(tmp_path: Path, spans: object, sai
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"prompt": "Q", "output": "A"}, "no text field 'response' (fields: 'prompt', 'output'); put the model's answer there"),
+        (
+            {"prompt": "Q", "output": "A"},
+            "no text field 'response' (fields: 'prompt', 'output'); put the model's answer there",
+        ),
         ({"prompt": "Q", "response": None}, "no text field 'response'"),
         ({"response": "A"}, "neither of 'prompt' and 'messages' given"),
         ({"prompt": "Q", "messages": [], "response": "A"}, "both of 'prompt' and 'messages' given"),
@@ -165,7 +190,10 @@ def test_a_span_that_is_not_there_is_an_error(tmp_path: Path, spans: object, sai
         ({"prompt": "Q", "response": "A", "reference": 12}, "'reference' is neither a text nor a list of texts"),
         ({"prompt": "Q", "response": "A", "reference": ["x", 12]}, "'reference' is neither"),
         ({"prompt": "Q", "response": "A", "corrected": 1}, "'corrected' is no text"),
-        ({"prompt": "Q", "response": "A", "split": "test"}, "unknown split 'test'; use one of trace, held-out, control"),
+        (
+            {"prompt": "Q", "response": "A", "split": "test"},
+            "unknown split 'test'; use one of trace, held-out, control",
+        ),
         ({"prompt": "Q", "response": "A", "group": [1]}, "'group' is no text"),
         ({"prompt": "Q", "response": "A", "id": True}, "'id' is no text"),
         (["Q", "A"], "cannot be read: a JSON list"),
@@ -180,7 +208,10 @@ def test_a_record_of_another_form_is_named_by_file_and_line(tmp_path: Path, fiel
     ("content", "said"),
     [
         (b'{"prompt": "Q", "response": "A"}\n{"prompt": "Q", \n', ":2: cannot be read: invalid JSON"),
-        (b'{"prompt": "Q", "response": "A"}\n{"prompt": "Q", "response": "\xe9"}\n', ":2: cannot be read: invalid UTF-8"),
+        (
+            b'{"prompt": "Q", "response": "A"}\n{"prompt": "Q", "response": "\xe9"}\n',
+            ":2: cannot be read: invalid UTF-8",
+        ),
         (b'{"prompt": "Q", "response": "\\ud800"}\n', ":1: cannot be read: "),
         ('{"prompt": "Q", "response": "A"}\n'.encode("utf-16"), ": the text is UTF-16"),
         (b"", ": the file is empty"),

@@ -49,12 +49,12 @@ def test_the_variance_is_the_two_way_cluster_robust_one() -> None:
     by_prompt = (residual.sum(axis=0) ** 2).sum() * n_prompts / (n_prompts - 1)
     interaction = residual - residual.mean(axis=0) - residual.mean(axis=1, keepdims=True)
     by_cell = (interaction**2).sum() * table.size / ((n_runs - 1) * (n_prompts - 1))
-    assert crossed_effect(table).standard_error**2 == pytest.approx((by_run + by_prompt - by_cell) / table.size**2)
+    assert crossed_effect(table).standard_error ** 2 == pytest.approx((by_run + by_prompt - by_cell) / table.size**2)
 
 
 def test_a_negative_variance_component_counts_as_zero() -> None:
     table = np.array([[1.0, -1.0], [-1.0, 1.0]])  # neither runs nor prompts differ, only their combinations
-    assert crossed_effect(table).standard_error**2 == pytest.approx(4.0 / 4)
+    assert crossed_effect(table).standard_error ** 2 == pytest.approx(4.0 / 4)
 
 
 def test_a_table_without_differences_does_not_show_that_there_are_none() -> None:
@@ -67,7 +67,7 @@ def test_a_table_without_differences_does_not_show_that_there_are_none() -> None
 
 
 def test_the_floor_is_that_of_two_more_prompts_and_leaves_wider_tables_alone() -> None:
-    assert crossed_effect(np.full((5, 8), -1.0), largest_difference=1.0).standard_error**2 == pytest.approx(2 / 10**2)
+    assert crossed_effect(np.full((5, 8), -1.0), largest_difference=1.0).standard_error ** 2 == pytest.approx(2 / 10**2)
     spread = np.random.default_rng(1).choice([-1.0, 0.0, 1.0], size=(5, 100))
     assert crossed_effect(spread, largest_difference=1.0) == crossed_effect(spread)
 
@@ -132,8 +132,13 @@ def test_the_permutation_test_agrees_with_all_permutations() -> None:
 def test_the_permutation_test_never_claims_more_than_its_draws_allow() -> None:
     assert paired_permutation(np.full(60, 7.0), n_draws=99) == pytest.approx(1 / 100)
     assert paired_permutation(np.zeros(5)) == 1.0
-    # Every permutation of equal fractions ties with the observed one or its mirror image, whatever the rounding.
-    assert paired_permutation(np.array([0.1, 0.2, 0.3])[:1]) == 1.0
+
+
+def test_sums_that_differ_in_their_last_digit_are_ties() -> None:
+    tenths = np.array([-2, 5, 1, -7, 4, 3])
+    signs = np.array(list(itertools.product((-1, 1), repeat=6)))
+    exact = float(np.mean(np.abs(signs @ tenths) >= abs(tenths.sum())))  # in integers, which have no last digit
+    assert paired_permutation(tenths / 10) == pytest.approx(exact, abs=0.015)
 
 
 @pytest.mark.parametrize("p_values", [[0.01, 0.04, 0.03], [0.5, 0.9], [0.02], [0.04, 0.04, 0.04, 0.001], []])

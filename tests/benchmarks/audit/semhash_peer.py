@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from importlib.metadata import version
+from pathlib import Path
 
 STARTED = time.perf_counter()
 
@@ -29,7 +30,7 @@ def main() -> None:
     from semhash import SemHash
 
     path, part = sys.argv[1:3]
-    with open(path, encoding="utf-8") as file:
+    with Path(path).open(encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
     prompts = [f"{row['instruction']}\n{row['input']}" if row["input"] else row["instruction"] for row in rows]
     texts = (

@@ -68,9 +68,13 @@ def main() -> int:
         ),
         _share("whole procedure, no effect: said to have none", null_by_verdict[Verdict.NO_EFFECT]),
         *(
-            _share(f"whole procedure, effect {100 * effect:+.0f} points: {verdict}", by_verdict[verdict])
+            _share(
+                f"whole procedure, effect {100 * effect:+.0f} points: {verdict}",
+                by_verdict[verdict],
+                f"at most {MAX_FALSE_VERDICTS}" if verdict is Verdict.NO_EFFECT else "",
+            )
             for effect, (_, by_verdict) in found.items()
-            for verdict in (Verdict.CONFIRMED, Verdict.HARMFUL)
+            for verdict in (Verdict.CONFIRMED, Verdict.HARMFUL, Verdict.NO_EFFECT)
         ),
         *_tables(generator),
         *_rivals(generator),

@@ -1,0 +1,205 @@
+"""Bad input gets one clear line on standard error, exit code 2, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.functional.conftest import ROWS, Command
+
+
+def _refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert done.returncode == 2, done.stderr + done.stdout
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("tunescope: ")
+    for word in words:
+        assert word in lines[0]
+
+
+def test_a_missing_file_is_named(tunescope: Command, tmp_path: Path) -> None:
+    _refused(tunescope("audit", "nowhere.jsonl", cwd=tmp_path), "nowhere.jsonl", "no such file")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("empty.jsonl", b"", ("empty",)),
+        ("blank.jsonl", b"\n\n  \n", ("no row",)),
+        ("broken.jsonl", b'{"instruction": "a"\nnonsense\n', ("no row can be read", "line 1")),
+        (
+            "other.jsonl",
+            b'{"title": "a", "body": "b"}\n',
+            ("no row can be read", "'title'", "alpaca (instruction, output)"),
+        ),
+        ("deep.jsonl", b"[" * 10_000 + b"]" * 10_000, ("no row can be read", "too deep")),
+        ("deep.json", b"[" * 10_000 + b"]" * 10_000, ("no row can be read", "deep.json")),
+        ("cut.json", b'[{"instruction": "a", "output": "b"}, {"instr', ("not closed", "1 rows")),
+        ("columns.csv", b"title,body\na,b\n", ("no row can be read", "--columns")),
+        ("header.csv", b"instruction,output\n", ("no row",)),
+        ("data.xlsx", b"PK\x03\x04", ("unknown kind", ".xlsx")),
+        ("utf16.jsonl", ROWS.encode("utf-16"), ("UTF-16",)),
+        (
+            "mixed.jsonl",
+            b'{"instruction": "a", "output": "b"}\n{"messages": [{"role": "user", "content": "a"}]}\n',
+            ("mixes formats", "row 0 is alpaca", "row 1 is messages"),
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused(
+    tunescope: Command, tmp_path: Path, name: str, content: bytes, words: tuple[str, ...]
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    _refused(tunescope("audit", name, "-o", "run", cwd=tmp_path), *words)
+    assert not (tmp_path / "run").exists()
+
+
+def test_half_a_parquet_file_is_refused(tunescope: Command, tmp_path: Path) -> None:
+    import polars as pl
+
+    whole = tmp_path / "whole.parquet"
+    pl.DataFrame({"instruction": ["a"] * 999, "output": [str(n) for n in range(999)]}).write_parquet(whole)
+    (tmp_path / "half.parquet").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    _refused(tunescope("audit", "half.parquet", "-o", "run", cwd=tmp_path), "half.parquet", "no whole Parquet file")
+
+
+def test_a_folder_that_cannot_be_written_is_named(tunescope: Command, dataset: Path) -> None:
+    _refused(tunescope("audit", dataset.name, "-o", "/dev/null/run", cwd=dataset.parent), "/dev/null", "-o")
+
+
+@pytest.mark.skipif(
+    shutil.which("unshare") is None or os.geteuid() != 0, reason="a full disk is made with unshare and mount, as root"
+)
+def test_a_full_disk_is_said_and_the_command_can_be_repeated(environment: Mapping[str, str], dataset: Path) -> None:
+    command = Path(sys.executable).with_name("tunescope")
+    small = dataset.parent / "small"
+    small.mkdir()
+    # 64 KiB hold the rows but not the reports.
+    script = f"mount -t tmpfs -o size=64k tmpfs {small} && {command} audit {dataset} -o {small}/run; code=$?; ls {small}; exit $code"
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+    if "mount" in done.stderr:
+        pytest.skip(f"no mount allowed here: {done.stderr.strip()}")
+    _refused(done, "No space left on device", "repeat the command")
+    assert done.stdout.split() == ["run.partial"]
+
+
+def test_an_existing_run_is_never_overwritten(tunescope: Command, dataset: Path, finished_run: Path) -> None:
+    before = (finished_run / "manifest.json").read_bytes()
+    _refused(tunescope("audit", dataset, "-o", finished_run, cwd=dataset.parent), "exists")
+    assert (finished_run / "manifest.json").read_bytes() == before
+
+
+def test_a_run_of_another_version_is_refused(tunescope: Command, tmp_path: Path, finished_run: Path) -> None:
+    from indexes.store import write_bytes
+
+    shutil.copytree(finished_run, tmp_path / "run")
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_bytes())
+    write_bytes(tmp_path / "run" / "manifest.json", json.dumps({**manifest, "format": 99}).encode())
+    _refused(tunescope("check-run", "run", cwd=tmp_path), "format 99", "reads format 1")
+
+
+def test_a_flipped_byte_in_any_file_is_found_and_the_file_named(
+    tunescope: Command, tmp_path: Path, finished_run: Path
+) -> None:
+    shutil.copytree(finished_run, tmp_path / "run")
+    for file in ("rows.parquet", "indexes/responses.ids.npy", "findings.parquet"):
+        path = tmp_path / "run" / file
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+        _refused(tunescope("check-run", "run", cwd=tmp_path), file, "not what was written")
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    assert tunescope("check-run", "run", cwd=tmp_path).returncode == 0
+
+
+def test_a_trace_over_damaged_rows_says_which_file(tunescope: Command, tmp_path: Path, finished_run: Path) -> None:
+    shutil.copytree(finished_run, tmp_path / "run")
+    path = tmp_path / "run" / "indexes" / "responses.ids.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"\xff")
+    done = tunescope("trace", "run", "--prompt", "p", "--response", "It is slate.", "--span", "slate", cwd=tmp_path)
+    _refused(done, "responses.ids.npy", "not what was written")
+
+
+def test_an_unknown_setting_names_the_nearest(tunescope: Command, dataset: Path) -> None:
+    (dataset.parent / "config.yaml").write_text("data: bridges.jsonl\nselct: [DUP]\n", encoding="utf-8")
+    _refused(tunescope("audit", "--config", "config.yaml", cwd=dataset.parent), "'selct'", "'select'", "config.yaml")
+    (dataset.parent / "config.yaml").write_text("checks: {DUP002: {min_jacard: 0.9}}\n", encoding="utf-8")
+    _refused(
+        tunescope("audit", dataset.name, "--config", "config.yaml", cwd=dataset.parent), "'min_jacard'", "'min_jaccard'"
+    )
+    _refused(tunescope("audit", dataset.name, "--select", "DPU001", cwd=dataset.parent), "'DPU001'", "'DUP001'")
+
+
+def test_a_span_that_is_not_in_the_response_is_refused(tunescope: Command, finished_run: Path) -> None:
+    done = tunescope(
+        "trace", finished_run, "--prompt", "p", "--response", "It is slate.", "--span", "chalk", cwd=finished_run.parent
+    )
+    _refused(done, "'chalk'", "not in the response")
+    done = tunescope("trace", finished_run, "--prompt", "p", "--response", "It is slate.", cwd=finished_run.parent)
+    _refused(done, "--span", "--reference")
+
+
+def test_answers_to_different_prompts_are_refused(tunescope: Command, tmp_path: Path, finished_run: Path) -> None:
+    for name, question in (("cleaned.jsonl", "Which stone?"), ("random.jsonl", "Which wood?")):
+        (tmp_path / name).write_text(
+            json.dumps({"prompt": question, "response": "Slate.", "reference": "slate"}) + "\n", encoding="utf-8"
+        )
+    done = tunescope(
+        "verify",
+        finished_run,
+        "--responses",
+        "cleaned=cleaned.jsonl",
+        "--responses",
+        "random=random.jsonl",
+        cwd=tmp_path,
+    )
+    _refused(done, "cleaned.jsonl", "random.jsonl")
+
+
+def test_an_export_refuses_what_it_does_not_know(tunescope: Command, tmp_path: Path, finished_run: Path) -> None:
+    _refused(tunescope("export", finished_run, "-o", "c.jsonl", "--drop", "XYZ", cwd=tmp_path), "'XYZ'")
+    _refused(tunescope("export", finished_run, "-o", "c.jsonl", "--drop-blamed", "trace-9:3", cwd=tmp_path), "trace-9")
+    _refused(tunescope("export", finished_run, "-o", "c.jsonl", "--drop-blamed", "trace-9:20%", cwd=tmp_path), "10%")
+    _refused(tunescope("export", finished_run, "-o", "c.jsonl", "--keep", "shortest:3", cwd=tmp_path), "shortest:3")
+    _refused(tunescope("export", finished_run, "-o", "/dev/full/c.jsonl", cwd=tmp_path), "/dev/full")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_export_refuses_data_that_changed_since_the_audit(tunescope: Command, dataset: Path) -> None:
+    assert tunescope("audit", dataset.name, "-o", "run", cwd=dataset.parent).returncode == 0
+    dataset.write_text(ROWS.replace("slate", "chalk"), encoding="utf-8")
+    _refused(tunescope("export", "run", "-o", "c.jsonl", cwd=dataset.parent), "changed since the audit")
+
+
+def test_damaged_rows_in_a_readable_file_are_findings(tunescope: Command, dataset: Path) -> None:
+    damage = [
+        b'{"instruction": "cut',
+        b'{"instruction": "a", "output": "\xff"}',
+        b'{"instruction": "a\0", "output": "b"}',
+        b"[1, 2]",
+    ]
+    damage += [
+        b"[" * 10_000 + b"]" * 10_000,
+        b'{"instruction": "a", "output": 7}',
+        b'{"instruction": "a", "output": "\\ud800"}',
+    ]
+    with dataset.open("ab") as file:
+        file.write(b"\n".join(damage) + b"\n")
+    done = tunescope("audit", dataset.name, "-o", "run", "--format", "json", cwd=dataset.parent)
+    assert done.returncode == 0, done.stderr
+    found = [finding["code"] for finding in json.loads(done.stdout)["findings"] if finding["code"].startswith("FMT")]
+    assert found == ["FMT001", "FMT001", "FMT001", "FMT001", "FMT001", "FMT002", "FMT001"]
+    exported = tunescope("export", "run", "-o", "same.jsonl", cwd=dataset.parent)
+    assert exported.returncode == 0, exported.stderr
+    assert (dataset.parent / "same.jsonl").read_bytes() == dataset.read_bytes()
