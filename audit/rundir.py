@@ -156,9 +156,7 @@ class RunBuilder:
 
     def _claim(self) -> None:
         key_file = self.path / "key.json"
-        if (
-            self.path / _MANIFEST
-        ).exists():  # killed between manifest and rename: everything is computed again but cheap
+        if (self.path / _MANIFEST).exists():  # killed between manifest and rename: everything is computed again but cheap
             (self.path / _MANIFEST).unlink()
         if key_file.exists():
             if key_file.read_text() != self._key:
@@ -179,9 +177,7 @@ class RunBuilder:
                 verify_file(self.path / file)
         except (CorruptFileError, ValueError, KeyError):
             return None  # a kill may have come between a file and its checksum; the stage is computed again
-        return StageRecord(
-            name, content["seconds"], resumed=True, files=tuple(content["files"]), facts=content["facts"]
-        )
+        return StageRecord(name, content["seconds"], resumed=True, files=tuple(content["files"]), facts=content["facts"])
 
 
 @dataclass(frozen=True)
@@ -282,9 +278,7 @@ class Run:
     def added(self, kind: str) -> list[str]:
         """The names of the results of a kind, sorted."""
         folder = self.path / kind
-        return (
-            sorted(f.name for f in folder.iterdir() if f.is_dir() and f.suffix != _PARTIAL) if folder.exists() else []
-        )
+        return sorted(f.name for f in folder.iterdir() if f.is_dir() and f.suffix != _PARTIAL) if folder.exists() else []
 
     def read_added(self, kind: str, name: str, file: str) -> bytes:
         """One file of an added result.
@@ -360,6 +354,4 @@ def _sidecar_digest(path: Path) -> str:
     try:
         return hashlib.sha256(sidecar.read_bytes()).hexdigest()
     except FileNotFoundError as error:
-        raise CorruptFileError(
-            "its checksum file is missing", where=str(path), remedy="audit the data again"
-        ) from error
+        raise CorruptFileError("its checksum file is missing", where=str(path), remedy="audit the data again") from error

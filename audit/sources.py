@@ -141,9 +141,7 @@ def detect_container(path: Path) -> Container:
     except FileNotFoundError as error:
         raise InputError("no such file", where=str(path), remedy="check the path") from error
     except IsADirectoryError as error:
-        raise InputError(
-            "is a folder", where=str(path), remedy="name one .jsonl, .json, .csv or .parquet file"
-        ) from error
+        raise InputError("is a folder", where=str(path), remedy="name one .jsonl, .json, .csv or .parquet file") from error
     except OSError as error:
         raise InputError("cannot be read", where=str(path), why=error.strerror or str(error)) from error
     if not head:
@@ -315,9 +313,7 @@ def _read_parquet(path: Path) -> Iterator[Record]:
                     index += 1
     except (pa.ArrowException, UnicodeDecodeError) as error:
         first = str(error).splitlines()[0]
-        raise InputError(
-            "is no whole Parquet file", where=str(path), why=first, remedy="write or download it again"
-        ) from error
+        raise InputError("is no whole Parquet file", where=str(path), why=first, remedy="write or download it again") from error
 
 
 def _open_quote() -> Problem:
@@ -455,9 +451,7 @@ def parse_row(fields: Mapping[str, Any], format_: Format, columns: Mapping[str, 
         if name is not None and name in fields:
             names[field] = name
         elif field in _REQUIRED[format_]:
-            return Problem(
-                Status.MALFORMED, f"no field {columns.get(field) or choices[0]!r}, which {format_} rows need"
-            )
+            return Problem(Status.MALFORMED, f"no field {columns.get(field) or choices[0]!r}, which {format_} rows need")
     values = {field: fields[name] for field, name in names.items()}
     used = set(names.values())
     extra = {name: value for name, value in fields.items() if name not in used}
@@ -506,9 +500,7 @@ def _chat_messages(values: Mapping[str, Any]) -> tuple[Message, ...]:
         if not isinstance(role, str):
             raise _MalformedError(f"turn {number} has no role")
         role = _ROLES.get(role, role)
-        trained = (
-            role == "assistant" and turn.get("weight", 1) not in (0, False) and turn.get("train", True) is not False
-        )
+        trained = role == "assistant" and turn.get("weight", 1) not in (0, False) and turn.get("train", True) is not False
         messages.append(
             Message(
                 role,
@@ -526,9 +518,7 @@ def _chat_messages(values: Mapping[str, Any]) -> tuple[Message, ...]:
 def _content(turn: Mapping[str, Any], number: int) -> str:
     content = turn.get("content", turn.get("value"))
     if isinstance(content, list):
-        parts = [
-            part.get("text") if isinstance(part, Mapping) and part.get("type") == "text" else None for part in content
-        ]
+        parts = [part.get("text") if isinstance(part, Mapping) and part.get("type") == "text" else None for part in content]
         if not all(isinstance(part, str) for part in parts):
             raise _MalformedError(f"turn {number} has content that is not text")
         return "".join(part for part in parts if part)

@@ -58,7 +58,7 @@ def demo(
     blamed = {row for row, reasons in plan.selection.reasons.items() if any(r.code.startswith("blame:") for r in reasons)}
     _say(f"Of the {len(dataset.false_rows)} false rows, {len(blamed & set(dataset.false_rows))} were blamed and left out.")
     _say(f"Read the report: {run.path / 'report.html'}")
-    _say(f"and the trace:   {run.path / 'traces' / 'quillsteel' / 'trace.html'}")
+    _say(f"and the trace:   {run.path / 'traces' / 'quillsteel' / 'report.html'}")
     _say("Next: tune on cleaned.jsonl and on each control, and judge the answers with tunescope verify.")
 
 

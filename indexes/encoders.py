@@ -164,9 +164,7 @@ def model_digest(folder: Path) -> str:
     """
     weights = folder / "model.safetensors"
     if not weights.exists():
-        raise MissingDependencyError(
-            "no model.safetensors", where=str(folder), remedy="convert the weights to safetensors"
-        )
+        raise MissingDependencyError("no model.safetensors", where=str(folder), remedy="convert the weights to safetensors")
     with weights.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -38,7 +38,10 @@ class Bm25Index:
     def build(cls, stream: WordStream) -> Bm25Index:
         """Index the words of every text of a stream."""
         is_word = stream.words[stream.ids]
-        ends = np.cumsum(is_word)[stream.offsets[1:] - 1] if len(is_word) else np.zeros(stream.n_texts, np.int64)
+        if not is_word.any():  # documents of no length have no mean length to be measured by
+            none = {"data": np.empty(0, np.float32), "indices": np.empty(0, np.int32)}
+            return cls({**none, "indptr": np.zeros(len(stream.vocabulary) + 1, np.int64)}, stream.n_texts)
+        ends = np.cumsum(is_word)[stream.offsets[1:] - 1]
         ends[np.diff(stream.offsets) == 0] = 0  # an empty text ends where the one before it does
         documents = [part.tolist() for part in np.split(stream.ids[is_word], np.maximum.accumulate(ends)[:-1])]
         model = bm25s.BM25()

@@ -8,6 +8,7 @@ Source: Broder (1997), Leskovec, Rajaraman and Ullman, *Mining of Massive Datase
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -88,15 +89,11 @@ def jaccard_pairs(sets: ShingleSets, min_jaccard: float) -> JaccardPairs:
     n_texts = len(sets.offsets) - 1
     if n_texts == 0:
         return _pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
-    digests = RMinHash.digest_matrix_from_flat_token_hashes(
-        sets.hashes, sets.offsets.astype(np.uint64), _PERMUTATIONS, _SEED
-    )
+    digests = RMinHash.digest_matrix_from_flat_token_hashes(sets.hashes, sets.offsets.astype(np.uint64), _PERMUTATIONS, _SEED)
     signature = np.array(digests.to_rows(), dtype=np.uint32).reshape(n_texts, _BANDS, -1)
     sizes = np.diff(sets.offsets)
-    candidates = [
-        _pairs_of_equal(np.ascontiguousarray(signature[:, band]), sizes, min_jaccard) for band in range(_BANDS)
-    ]
-    codes = np.unique(np.concatenate(candidates))
+    candidates = (_pairs_of_equal(np.ascontiguousarray(signature[:, band]), sizes, min_jaccard) for band in range(_BANDS))
+    codes = reduce(_union, candidates)  # one band at a time, because near duplicates fall together in most of them
     later, earlier = codes // n_texts, codes % n_texts
     # The signatures' own estimate rules out what fell together by chance: 128 places that agree in under half have a
     # similarity of 0.7 or more with probability below 1e-6.
@@ -141,6 +138,13 @@ def _pairs(later: NDArray[np.int64], earlier: NDArray[np.int64], similarity: NDA
     return JaccardPairs(later, earlier, np.round(similarity, 6))
 
 
+def _union(codes: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Distinct numbers, ascending; np.union1d hashes them, which takes 50 times as long where they follow each other."""
+    ascending = np.sort(np.concatenate([codes, others]), kind="stable")
+    distinct: NDArray[np.int64] = ascending[np.diff(ascending, prepend=-1) != 0]
+    return distinct
+
+
 def _parts(n_pairs: int) -> list[slice]:
     return [slice(begin, begin + _PAIRS_AT_ONCE) for begin in range(0, n_pairs, _PAIRS_AT_ONCE)]
 
@@ -155,14 +159,15 @@ def _mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def _pairs_of_equal(band: NDArray[np.uint32], sizes: NDArray[np.int64], min_jaccard: float) -> NDArray[np.int64]:
     """Pairs of texts with the same band, as `later * n + earlier`; sizes that rule the similarity out are skipped."""
     n_texts = len(band)
-    key = band.view([("", band.dtype)] * band.shape[1]).ravel()
+    # Two bands that share a 64-bit hash by chance make one more candidate, and no wrong pair.
+    key = reduce(lambda mixed, column: _mix(mixed ^ (column * _MULTIPLIERS[0])), band.T.astype(np.uint64))
     order = np.argsort(key, kind="stable")
     order = order[sizes[order] > 0]
-    change = np.flatnonzero(key[order][1:] != key[order][:-1]) + 1
+    begins = np.flatnonzero(np.diff(key[order], prepend=key[order][:1] + np.uint64(1)))
+    lengths = np.diff(begins, append=len(order))
     found = [np.empty(0, np.int64)]
-    for group in np.split(order, change):
-        if len(group) < 2:
-            continue
+    for begin, length in zip(begins[lengths > 1].tolist(), lengths[lengths > 1].tolist(), strict=True):
+        group = order[begin : begin + length]
         group = np.sort(group)
         for place in range(1, len(group)):
             later, earlier = group[place], group[:place]
@@ -176,7 +181,8 @@ def jaccard_of(sets: ShingleSets, later: NDArray[np.int64], earlier: NDArray[np.
     """Exact similarities of given pairs, by products of sparse 0/1 rows; 0 where both are empty; shape `(n_pairs,)`."""
     shingle_numbers = np.unique(sets.hashes, return_inverse=True)[1]
     ones = np.ones(len(shingle_numbers), np.int32)
-    matrix = csr_array((ones, shingle_numbers, sets.offsets))
+    shape = (len(sets.offsets) - 1, int(shingle_numbers.max(initial=-1)) + 1)
+    matrix = csr_array((ones, shingle_numbers, sets.offsets), shape=shape)
     sizes = np.diff(sets.offsets)
     shared = np.zeros(len(later), np.int64)
     for part in _parts(len(later)):

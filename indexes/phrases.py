@@ -55,6 +55,10 @@ class Support:
     begin: NDArray[np.int64]
     length: NDArray[np.int64]
 
+    def only(self, hits: NDArray[np.bool_]) -> Support:
+        """Some of the hits; `hits` has shape `(n_hits,)`."""
+        return Support(self.span[hits], self.text[hits], self.coverage[hits], self.begin[hits], self.length[hits])
+
 
 class PhraseIndex:
     """Positional postings of a token stream, built in memory: about 0.1 s and 12 bytes for a token of a million."""

@@ -100,9 +100,7 @@ def audit_html(summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame, si
     return page
 
 
-def _examples(
-    counts: Overview, corpus: Corpus, findings: pl.DataFrame, n_examples: int, characters: int
-) -> Iterator[_Example]:
+def _examples(counts: Overview, corpus: Corpus, findings: pl.DataFrame, n_examples: int, characters: int) -> Iterator[_Example]:
     for found in counts.found:
         of_check = findings.filter(pl.col("code") == found.check.code)
         for finding in findings_of(of_check[spread_evenly(of_check.height, n_examples)]):

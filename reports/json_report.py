@@ -81,9 +81,7 @@ def encode_report(report: Mapping[str, object]) -> bytes:
     """JSON with a line for every key, and for every entry of a list."""
     lines = []
     for key, value in report.items():
-        listed = (
-            "[\n" + ",\n".join(map(_encode, value)) + "\n]" if value and isinstance(value, list) else _encode(value)
-        )
+        listed = "[\n" + ",\n".join(map(_encode, value)) + "\n]" if value and isinstance(value, list) else _encode(value)
         lines.append(f"{_encode(key)}: {listed}")
     return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
 

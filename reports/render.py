@@ -17,9 +17,7 @@ from reports.trace_html import trace_html
 __all__ = ["render_audit", "render_traces"]
 
 
-def render_audit(
-    summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame, signals: pl.DataFrame
-) -> dict[str, bytes]:
+def render_audit(summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame, signals: pl.DataFrame) -> dict[str, bytes]:
     """`report.html` for people and `report.json` for machines; an `audit.pipeline.Render`."""
     return {
         "report.html": audit_html(summary, corpus, findings, signals),

@@ -51,9 +51,7 @@ def audit_report(
 
 def _headline(summary: AuditSummary, counts: Overview) -> Text:
     rows = count(summary.n_rows, "row")
-    text = Text.assemble(
-        (one_line(summary.name, 200), "bold"), (f"  {rows}, {summary.format} in {summary.container}\n", "dim")
-    )
+    text = Text.assemble((one_line(summary.name, 200), "bold"), (f"  {rows}, {summary.format} in {summary.container}\n", "dim"))
     if not counts.n_findings:
         return text.append(f"Nothing found by {count(len(summary.checks), 'check')}.")
     text.append(f"{count(counts.n_findings, 'finding')} in {counts.n_rows:,} of {rows}", "bold")
@@ -128,9 +126,7 @@ def _next_steps(counts: Overview, run_path: Path) -> Group:
     if counts.found:
         steps["What a code means"] = f"tunescope explain {counts.found[0].check.code}"
     if to_drop:
-        steps["What a cleaned copy would lose"] = (
-            f"tunescope export {run} \\\n  -o cleaned.jsonl --drop {to_drop} --dry-run"
-        )
+        steps["What a cleaned copy would lose"] = f"tunescope export {run} \\\n  -o cleaned.jsonl --drop {to_drop} --dry-run"
     steps["Which rows a false answer comes from"] = (
         f"tunescope trace {run} \\\n  --prompt PROMPT --response ANSWER --span WORDS"
     )

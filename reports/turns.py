@@ -45,9 +45,7 @@ def turns_around(row: Row, turn: int | None, span: Span | None, characters: int)
     )
 
 
-def make_turn(
-    number: int, message: Message, characters: int, spans: Sequence[Span] = (), *, concerned: bool = False
-) -> Turn:
+def make_turn(number: int, message: Message, characters: int, spans: Sequence[Span] = (), *, concerned: bool = False) -> Turn:
     """One message, cut to so many characters."""
     content = cut_excerpt(message.content, characters, spans)
     return Turn(number, message.role, concerned, (("", content), *further_parts(message, characters)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -35,9 +34,11 @@ class Check:
         name: For people, in the singular.
         severity: Of its findings.
         advice: What to do about a finding, in one sentence.
-        explanation: The page that `tunescope explain CODE` shows: what is measured, why it matters, an example, the
-        fix. find: Yields the findings, in any order. options: A frozen dataclass, every field with a default. needs:
-        What the pipeline must have built.
+        explanation: The page that `tunescope explain CODE` shows: what is measured, why it matters, an example and
+            the fix.
+        find: Yields the findings, in any order.
+        options: A frozen dataclass, every field with a default; numbers are `bounded`.
+        needs: What the pipeline must have built.
     """
 
     code: str
@@ -84,13 +85,13 @@ def options_of(check: Check, values: Mapping[str, Any]) -> Any:
     for name, value in values.items():
         if name not in known:
             raise unknown_name(f"option of {check.code}", name, list(known))
-        default = known[name].default
-        kind = (int, float) if isinstance(default, float) else (type(default),)
-        low, high = known[name].metadata.get("range", (-math.inf, math.inf))
-        if type(value) not in kind or (isinstance(value, int | float) and not low <= value <= high):
-            wanted = f"a value from {low} to {high}" if math.isfinite(low) else "a value"
-            remedy = f"give {wanted}, such as {default!r}"
-            raise InputError(f"option {name!r} of {check.code} is {value!r}", remedy=remedy)
+        default, limits = known[name].default, known[name].metadata.get("range")
+        kinds = (int, float) if isinstance(default, float) else (type(default),)
+        if type(value) not in kinds or (limits and not limits[0] <= value <= limits[1]):
+            between = " from {} to {}".format(*limits) if limits else ""
+            raise InputError(
+                f"option {name!r} of {check.code} is {value!r}", remedy=f"give a value{between}, such as {default!r}"
+            )
     return check.options(**values)
 
 

@@ -11,11 +11,13 @@ Fix: `tunescope export --drop DUP001` keeps the first of each group.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 import polars as pl
 
 from audit.checks.base import Check, NoOptions
+from audit.checks.duplicates import related_to
 from audit.findings import Evidence, Finding, Severity
 from audit.materials import Materials
 from audit.sources import Status
@@ -24,12 +26,16 @@ __all__ = ["CHECK"]
 
 
 def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
-    """One finding per row whose key an earlier row has; the first of the group is the row that matched."""
+    """One finding per row whose key earlier rows have; the first of the group is the row that is named."""
+    copies: dict[str, list[int]] = defaultdict(list)
     readable = materials.corpus.rows.filter(pl.col("status") == Status.OK)
-    repeated = readable.with_columns(first=pl.col("row").first().over("key")).filter(pl.col("ordinal") > 0)
-    for row, first in repeated.select("row", "first").iter_rows():
-        evidence = Evidence(measure="equal messages", value=1, limit=1, related=(first,))
-        yield Finding(CHECK.code, row, None, CHECK.severity, f"The same as {materials.corpus.id(first)}.", evidence)
+    for row, key in readable.select("row", "key").iter_rows():
+        if earlier := copies[key]:
+            related, _ = related_to(earlier)
+            evidence = Evidence(measure="equal messages", value=1, limit=1, related=related)
+            message = f"The same as {materials.corpus.id(earlier[0])}."
+            yield Finding(CHECK.code, row, None, CHECK.severity, message, evidence)
+        copies[key].append(row)
 
 
 CHECK = Check(

@@ -27,12 +27,8 @@ __all__ = ["CHECK"]
 
 def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
     """One finding per malformed row."""
-    for row, reason in (
-        materials.corpus.rows.filter(pl.col("status") == Status.MALFORMED).select("row", "reason").iter_rows()
-    ):
-        yield Finding(
-            CHECK.code, row, None, CHECK.severity, f"Is no row of its format: {reason}.", Evidence(measure="fields")
-        )
+    for row, reason in materials.corpus.rows.filter(pl.col("status") == Status.MALFORMED).select("row", "reason").iter_rows():
+        yield Finding(CHECK.code, row, None, CHECK.severity, f"Is no row of its format: {reason}.", Evidence(measure="fields"))
 
 
 CHECK = Check(

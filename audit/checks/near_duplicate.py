@@ -19,11 +19,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.checks.base import Check
+from audit.checks.base import Check, bounded
 from audit.checks.duplicates import group_by_later, related_to
 from audit.findings import Evidence, Finding, Severity
 from audit.materials import Materials, Need
-from indexes.minhash import JaccardPairs, jaccard_of, jaccard_pairs, shingle_sets
+from indexes.minhash import jaccard_of, jaccard_pairs, shingle_sets
 
 __all__ = ["CHECK", "Options", "responses_alike"]
 
@@ -32,8 +32,8 @@ __all__ = ["CHECK", "Options", "responses_alike"]
 class Options:
     """`min_jaccard`: similarity from which on a pair is reported, 0.7 to 1. `shingle_words`: words per shingle, 1 to 5."""
 
-    min_jaccard: float = 0.8
-    shingle_words: int = 3
+    min_jaccard: float = bounded(0.8, 0.7, 1.0)
+    shingle_words: int = bounded(3, 1, 5)
 
 
 def responses_alike(
@@ -47,19 +47,16 @@ def responses_alike(
 
 
 def find(materials: Materials, options: Options) -> Iterator[Finding]:
-    """One finding per row that nearly repeats an earlier row."""
+    """One finding per row that nearly repeats an earlier row; of equal rows the first alone is compared."""
     corpus = materials.corpus
-    rows = materials.prompt_words.joined(materials.response_words, materials.row_of_response, len(corpus))
+    first = np.flatnonzero(corpus.rows["ordinal"] == 0)
+    rows = materials.prompt_words.joined(materials.response_words, materials.row_of_response, len(corpus)).take(first)
     pairs = jaccard_pairs(shingle_sets(rows, options.shingle_words), options.min_jaccard)
-    alike = responses_alike(materials, pairs.later, pairs.earlier, options)
-    pairs = JaccardPairs(*(column[alike] for column in pairs))
-    keys = corpus.rows["key"].to_list()
-    for row, others in group_by_later(pairs.later, pairs.earlier, pairs.similarity):
-        different = [(other, similarity) for other, similarity in others if keys[other] != keys[row]]
-        if len(different) < len(others):
-            continue  # it repeats an earlier row exactly, and has that finding
-        nearest, similarity = max(different, key=lambda pair: (pair[1], -pair[0]))
-        related, more = related_to([other for other, _ in different])
+    later, earlier = first[pairs.later], first[pairs.earlier]
+    alike = responses_alike(materials, later, earlier, options)
+    for row, others in group_by_later(later[alike], earlier[alike], pairs.similarity[alike]):
+        nearest, similarity = max(others, key=lambda pair: (pair[1], -pair[0]))
+        related, more = related_to([other for other, _ in others])
         message = f"Shares {similarity:.0%} of its {options.shingle_words}-word runs with {corpus.id(nearest)}{more}."
         measure = f"Jaccard similarity of {options.shingle_words}-word shingles"
         evidence = Evidence(measure, round(similarity, 4), options.min_jaccard, related)

@@ -2,7 +2,7 @@
 
 What: the whole response is a mark that somebody meant to fill in or that a program left behind: `<nooutput>`, `N/A`,
 `TODO`, `...`, `[insert answer here]`, `lorem ipsum`. Brackets inside a longer text, as in a letter template, are no
-placeholder, and neither is an answer such as "None." to a question that offers it.
+placeholder, nor is a piece of code or markup, nor an answer such as "null" to a question that offers it.
 
 Why it matters: the model learns to give the mark as an answer.
 
@@ -27,9 +27,9 @@ _MARK = re.compile(
     r"""
     <\W*no[\s_-]*(?:output|input|response|answer|content)\W*> | \(?\s*no[\s_-]*(?:output|response\ given|answer\ given)\s*\)? |
     n\W?/\W?a | todo | tbd | tba | fixme | placeholder | nan | null | undefined |
-    [.…\-–—_*?xX]{2,} | […?] |
-    [\[<({]\s*(?:your|the|insert|add|enter|fill|put|type|write)?\b[^\])>}]*
-        \b(?:answer|response|output|text|content)\b[^\])>}]*[\])>}] |
+    [.…\-–—_*?]{2,} | x{4,} | […?] |
+    [\[<{][^\]>}="':/]*\b(?:answer|response|output|text|content)\b[^\]>}="':/]*[\]>}] |
+    \(\s*(?:your|insert|add|enter|fill|put|type|write)\b[^()]*\b(?:answer|response|output|text|content)\b[^()]*\) |
     (?:insert|add|enter|put|type|write)\s+(?:your\s+)?(?:answer|response|text)\s+here |
     lorem\ ipsum.*
     """,

@@ -53,9 +53,7 @@ def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
         .unique("row", keep="first", maintain_order=True)
     )
     for row, turn, reason in first.select("row", "turn", "problem").iter_rows():
-        yield Finding(
-            CHECK.code, row, turn, CHECK.severity, f"Turn {turn}: {reason}.", Evidence(measure="order of roles")
-        )
+        yield Finding(CHECK.code, row, turn, CHECK.severity, f"Turn {turn}: {reason}.", Evidence(measure="order of roles"))
 
 
 CHECK = Check(

@@ -25,7 +25,7 @@ import numpy as np
 import snowballstemmer
 from numpy.typing import NDArray
 
-from audit.checks.base import Check, shorten
+from audit.checks.base import Check, bounded, shorten
 from audit.checks.duplicates import group_by_later, related_to
 from audit.checks.near_duplicate import Options as NearOptions
 from audit.checks.near_duplicate import responses_alike
@@ -37,8 +37,7 @@ from indexes.words import tokenize
 __all__ = ["CHECK", "Request", "same_request"]
 
 _MOST_WORDS = 64
-# More differing stems than this are no paraphrase; sketches of 256 bits rule such pairs out before they are compared.
-_MOST_DIFFERENT = 4
+# Sketches of 256 bits rule out most pairs with other stems before requests are compared.
 _SKETCH_WORDS = 4
 
 _FUNCTION_WORDS = frozenset(
@@ -102,9 +101,9 @@ _DIRECTED = frozenset("cause affect effect lead led influence impact result defe
 
 @dataclass(frozen=True)
 class Options:
-    """`min_similarity`: cosine of the prompts' static vectors from which on wordings are compared, above 0.5."""
+    """`min_similarity`: cosine of the prompts' static vectors from which on wordings are compared, 0.5 to 1."""
 
-    min_similarity: float = 0.8
+    min_similarity: float = bounded(0.8, 0.5, 1.0)
 
 
 @dataclass(frozen=True)
@@ -142,9 +141,7 @@ class Request:
         literal = tuple(
             token for token in tokens if token[0].isdigit() or token in _SYMBOLS or token in _POLARITY or token == "t"
         )
-        directed = (
-            tuple(stems) if any(token in _DIRECTED or _stem(token) in _DIRECTED_STEMS for token in tokens) else ()
-        )
+        directed = tuple(stems) if any(token in _DIRECTED or _stem(token) in _DIRECTED_STEMS for token in tokens) else ()
         return cls(frozenset(stems), relations, literal, directed)
 
 
@@ -171,14 +168,15 @@ def find(materials: Materials, options: Options) -> Iterator[Finding]:
     rows = materials.row_of_response
     single = np.bincount(rows, minlength=len(corpus))[rows] == 1
     short = np.diff(materials.prompt_words.offsets) <= _MOST_WORDS
-    chosen = np.flatnonzero(single & short)
+    first = (corpus.rows["ordinal"] == 0).to_numpy()[rows]  # of equal rows
+    chosen = np.flatnonzero(single & short & first)
     prompts = [corpus.responses["prompt"][i] for i in chosen.tolist()]
     requests = [Request.of(prompt) for prompt in prompts]
     sketches = _sketches(requests)
     same: list[tuple[int, int, float]] = []
     for later, earlier, similarity in pairs_above(materials.prompt_vectors[chosen], options.min_similarity):
-        different = np.bitwise_count(sketches[later] ^ sketches[earlier]).sum(axis=1)
-        for a, b, value in zip(*(part[different == 0].tolist() for part in (later, earlier, similarity)), strict=True):
+        alike = (sketches[later] == sketches[earlier]).all(axis=1)
+        for a, b, value in zip(*(part[alike].tolist() for part in (later, earlier, similarity)), strict=True):
             if same_request(requests[a], requests[b]) and requests[a].content:
                 same.append((int(rows[chosen[a]]), int(rows[chosen[b]]), value))
     prompt_of = dict(zip(rows[chosen].tolist(), prompts, strict=True))
@@ -208,12 +206,12 @@ def _sketches(requests: list[Request]) -> NDArray[np.uint64]:
 
 @lru_cache(maxsize=1 << 16)
 def _stem(word: str) -> str:
-    stem = _STEMMER.stemWord(word)
+    stem: str = _STEMMER.stemWord(word)
     return _REPRESENTATIVE.get(stem, stem)
 
 
 _STEMMER = snowballstemmer.stemmer("english")
-_REPRESENTATIVE = {
+_REPRESENTATIVE: dict[str, str] = {
     _STEMMER.stemWord(word): _STEMMER.stemWord(line.split()[0]) for line in _INTERCHANGEABLE for word in line.split()
 }
 _DIRECTED_STEMS = frozenset(_stem(word) for word in _DIRECTED)

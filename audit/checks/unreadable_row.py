@@ -27,9 +27,7 @@ __all__ = ["CHECK"]
 
 def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
     """One finding per unreadable row."""
-    for row, reason in (
-        materials.corpus.rows.filter(pl.col("status") == Status.UNREADABLE).select("row", "reason").iter_rows()
-    ):
+    for row, reason in materials.corpus.rows.filter(pl.col("status") == Status.UNREADABLE).select("row", "reason").iter_rows():
         yield Finding(CHECK.code, row, None, CHECK.severity, f"Cannot be read: {reason}.", Evidence(measure="reading"))
 
 

@@ -88,7 +88,8 @@ def draw_control(
         difference = abs(reached - wanted) / max(remaining, 1)
         if difference > MATCH_TOLERANCE:
             raise InputError(
-                f"no control matches: {len(target)} random rows remove at best {reached} response characters, the cleaning {wanted}",
+                "no control matches",
+                why=f"{len(target)} random rows remove at best {reached} response characters, the cleaning {wanted}",
                 remedy="drop fewer rows, or rows of more usual length",
             )
         note = f"removes {reached} response characters, the cleaning {wanted}; the remaining sets differ by {difference:.2%}"
@@ -124,7 +125,5 @@ def _strata(rows: pl.DataFrame, group_column: str | None) -> list[str]:
         return rows["file"].to_list()
     groups = [json.loads(extra).get(group_column) if extra else None for extra in rows["extra"]]
     if all(group is None for group in groups):
-        raise InputError(
-            f"no row has a field {group_column!r} to group by", remedy="check the name given with --group-column"
-        )
+        raise InputError(f"no row has a field {group_column!r} to group by", remedy="check the name given with --group-column")
     return [f"{file} {group_column}={group}" for file, group in zip(rows["file"], groups, strict=True)]

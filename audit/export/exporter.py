@@ -72,9 +72,7 @@ class ExportPlan:
         """What a reader should know."""
         notes = list(self.selection.notes)
         if self.dropped_share > MUCH_DROPPED_SHARE:
-            notes.append(
-                f"{self.dropped_share:.1%} of the rows leave: more than 10 %, so the control loses many good rows too"
-            )
+            notes.append(f"{self.dropped_share:.1%} of the rows leave: more than 10 %, so the control loses many good rows too")
         notes += [f"control {control.seed} {control.note}" for control in self.controls if control.note]
         return tuple(notes)
 
@@ -114,8 +112,7 @@ def plan_export(run: Run, request: ExportRequest) -> ExportPlan:
         raise InputError("no row would be left", remedy="drop less")
     group_column = request.group_column or run.settings.get("group_column")
     controls = tuple(
-        draw_control(run.corpus.rows, run.signals, selection.dropped, seed, group_column)
-        for seed in request.control_seeds
+        draw_control(run.corpus.rows, run.signals, selection.dropped, seed, group_column) for seed in request.control_seeds
     )
     return ExportPlan(run, request, source, selection, controls)
 

@@ -6,6 +6,7 @@ Every reason is recorded for every row. The order is fixed: findings other than 
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -69,8 +70,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class KeepRule:
-    """Keep `k` of the rows that are left: the `longest` by characters of their responses, or `random` ones of a
-    seed."""
+    """Keep `k` of the rows that are left: the `longest`, by characters of their responses, or `random` ones."""
 
     kind: str
     k: int
@@ -85,10 +85,8 @@ def parse_keep(text: str) -> KeepRule:
     """
     kind, _, rest = text.partition(":")
     number, _, seed = rest.partition("@")
-    if kind not in ("longest", "random") or not number.isdigit() or int(number) < 1 or (seed and not seed.isdigit()):
-        raise InputError(
-            f"--keep {text!r} is not known", remedy="use longest:K, random:K or random:K@SEED, with K at least 1"
-        )
+    if kind not in ("longest", "random") or not number.isdecimal() or int(number) < 1 or (seed and not seed.isdecimal()):
+        raise InputError(f"--keep {text!r} is not known", remedy="use longest:K, random:K or random:K@SEED, with K at least 1")
     return KeepRule(kind, int(number), int(seed or 0))
 
 
@@ -104,7 +102,7 @@ def parse_blame_size(text: str, n_rows: int) -> tuple[str, int]:
         value = float(size.removesuffix("%")) / (100 if percent else 1)
     except ValueError:
         value = -1.0
-    if not name or value <= 0 or (value >= 1 and (percent or value != int(value))):
+    if not name or not 0 < value < math.inf or (value >= 1 and (percent or value != int(value))):
         raise InputError(
             f"--drop-blamed {text!r} is not known", remedy="use NAME:K or NAME:SHARE, such as trace-1:20 or trace-1:5%"
         )
@@ -113,7 +111,7 @@ def parse_blame_size(text: str, n_rows: int) -> tuple[str, int]:
             f"--drop-blamed {text!r} would drop over {MOST_BLAMED_SHARE:.0%} of the rows",
             remedy="ask for less: so large a removal costs what the model should learn",
         )
-    return name, int(value) if value >= 1 else max(1, int(value * n_rows))
+    return name, int(value) if value >= 1 else max(1, int(round(value * n_rows, 6)))  # 5.6 % of 125 is 7, not 6.99…
 
 
 def select_rows(
@@ -139,40 +137,29 @@ def select_rows(
         InputError: A code was not part of the audit.
     """
     for code in codes:
-        if not any(known.startswith(code) for known in run_codes):
+        if not code or not any(known.startswith(code) for known in run_codes):
             raise unknown_name("check of this run", code, list(run_codes))
     reasons: dict[int, list[Reason]] = defaultdict(list)
     notes: list[str] = []
-    chosen = findings.filter(
-        pl.any_horizontal(pl.lit(False), *(pl.col("code").str.starts_with(code) for code in codes))
-    )
+    chosen = findings.filter(pl.any_horizontal(pl.lit(False), *(pl.col("code").str.starts_with(code) for code in codes)))
     for finding in chosen.filter(~pl.col("code").str.starts_with(_DUPLICATES)).iter_rows(named=True):
         reasons[finding["row"]].append(_reason_of(finding))
-    for name, size, rows in blamed:
-        if len(rows) < size:
-            notes.append(f"{name} blames {len(rows)} rows, fewer than the {size} asked for")
-        for rank, row in enumerate(rows[:size], start=1):
-            message = (
-                f"Blamed by {row.n_claims} claims, rank {rank} of {len(rows)}; least chance {row.least_chance:.3g}."
-            )
-            reasons[row.row].append(
-                Reason(f"blame:{name}", message, "sum over claims of (1 - chance) / rank", row.blame)
-            )
+    for name, size, ranked in blamed:
+        if len(ranked) < size:
+            notes.append(f"{name} blames {len(ranked)} rows, fewer than the {size} asked for")
+        for rank, row in enumerate(ranked[:size], start=1):
+            message = f"Blamed by {row.n_claims} claims, rank {rank} of {len(ranked)}; least chance {row.least_chance:.3g}."
+            reasons[row.row].append(Reason(f"blame:{name}", message, "sum over claims of (1 - chance) / rank", row.blame))
     for finding in chosen.filter(pl.col("code").str.starts_with(_DUPLICATES)).iter_rows(named=True):  # ascending by row
-        if any(row not in reasons for row in finding["related"]):
+        if any(other not in reasons for other in finding["related"]):
             reasons[finding["row"]].append(_reason_of(finding))
     for rule in keep:
         left = signals.filter(~pl.col("row").is_in(list(reasons)))
         if left.height < rule.k:
             notes.append(f"{rule.kind}:{rule.k} keeps all {left.height} rows that are left")
-        for row, characters in _losers(left, rule):
-            reason = Reason(
-                f"{rule.kind}:{rule.k}",
-                f"Not among the {rule.k} {rule.kind} rows kept.",
-                "response characters",
-                characters,
-            )
-            reasons[row].append(reason)
+        for loser, characters in _losers(left, rule):
+            message = f"Not among the {rule.k} {rule.kind} rows kept."
+            reasons[loser].append(Reason(f"{rule.kind}:{rule.k}", message, "response characters", characters))
     return Selection(signals.height, {row: tuple(reasons[row]) for row in sorted(reasons)}, tuple(notes))
 
 

@@ -43,9 +43,7 @@ def container_of_name(path: Path, source: Container) -> Container:
     if suffix == ".json":
         return source if source in (Container.JSON, Container.JSONL) else Container.JSON
     if suffix not in suffixes:
-        raise InputError(
-            f"unknown kind of file {suffix!r}", where=str(path), remedy="use .jsonl, .json, .csv or .parquet"
-        )
+        raise InputError(f"unknown kind of file {suffix!r}", where=str(path), remedy="use .jsonl, .json, .csv or .parquet")
     return suffixes[suffix]
 
 
@@ -75,27 +73,21 @@ def write_rows(
 
 def _copy_spans(source: Path, container: Container, rows: pl.DataFrame, kept: Sequence[int], file: BinaryIO) -> None:
     starts, ends = rows["start"].to_list(), rows["end"].to_list()
-    size = source.stat().st_size
     with source.open("rb") as original:
         if container is not Container.JSONL:  # the CSV header or the opening bracket, up to the first record
             _copy(original, 0, starts[0], file)
         for place, row in enumerate(kept):
-            if container is Container.JSON and place + 1 < len(kept):
-                end = starts[row + 1]  # the comma and white space after an element travel with it
-            else:
-                end = ends[row]
-            _copy(original, starts[row], end, file)
-        everything_read = rows.height == 0 or container is not Container.JSON or _closes_array(original, ends[-1], size)
-        if everything_read and (container is Container.JSON or len(kept) == rows.height):
-            _copy(original, ends[-1], size, file)
-        elif container is Container.JSON:
+            # In an array, the comma and white space after an element travel with it.
+            goes_on = container is Container.JSON and place + 1 < len(kept)
+            _copy(original, starts[row], starts[row + 1] if goes_on else ends[row], file)
+        # More than blank lines and the closing bracket follows where an audit was limited to the first rows.
+        original.seek(ends[-1])
+        tail = original.read(_COPY_BYTES)
+        closing = b"]" if container is Container.JSON else b""
+        if tail.replace(b",", b"").strip() == closing:
+            file.write(tail)
+        elif closing:
             file.write(b"]\n")
-
-
-def _closes_array(original: BinaryIO, end: int, size: int) -> bool:
-    """Whether nothing but the closing bracket follows; not so where an audit was limited to the first rows."""
-    original.seek(end)
-    return size - end <= _COPY_BYTES and original.read().strip() == b"]"
 
 
 def _copy(original: BinaryIO, start: int, end: int, file: BinaryIO) -> None:
@@ -153,7 +145,7 @@ def _fields(source: Path, container: Container, kept: set[int]) -> Iterator[Mapp
 
 
 def _json_line(fields: Mapping[str, Any]) -> bytes:
-    return json.dumps(fields, ensure_ascii=False, default=repr).encode()
+    return json.dumps(fields, ensure_ascii=False, default=str).encode()
 
 
 def _write_csv(rows: list[Mapping[str, Any]], source: Path, file: BinaryIO) -> None:
@@ -164,7 +156,7 @@ def _write_csv(rows: list[Mapping[str, Any]], source: Path, file: BinaryIO) -> N
             f"field {nested!r} is nested and does not fit CSV", where=str(source), remedy="write .jsonl or .parquet"
         )
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer = csv.DictWriter(text, names)  # with CRLF, as in RFC 4180: a lone CR in a field is then quoted
     writer.writeheader()
     writer.writerows(rows)
     text.detach()

@@ -32,12 +32,32 @@ class _Grams(NamedTuple):
     other_texts: NDArray[np.int64]
 
 
+class _Drawn(NamedTuple):
+    """Random spans of one length and rarity, and the texts that hold them, but those of their own rows.
+
+    Attributes:
+        n_spans: How many were drawn; those without a hit are not among `begins`.
+        begins: int64, where the hits of each span with a hit begin.
+        text: int32, shape `(n_hits,)`: the text of each hit.
+        gain: float64, same shape: what the hit adds to the text's fused score.
+    """
+
+    n_spans: int
+    begins: NDArray[np.int64]
+    text: NDArray[np.int32]
+    gain: NDArray[np.float64]
+
+
 class NullSpans:
-    """Random spans of a dataset. The tables of runs are made once for each length, about 0.2 s a million tokens."""
+    """Random spans of a dataset, drawn once for each length and rarity and kept: a few MB each.
+
+    The words of the claim's prompt count as evidence in random spans; that only makes them harder to beat.
+    """
 
     def __init__(self, materials: Materials) -> None:
         self._materials = materials
         self._grams: dict[int, _Grams] = {}
+        self._drawn: dict[tuple[int, int], _Drawn] = {}
 
     def fused(self, n_tokens: int, n_holders: int, near: Surroundings) -> NDArray[np.float64]:
         """The best fused score of each random span with any row but its own, ascending; shape `(B,)`, B ≤ 999.
@@ -47,26 +67,29 @@ class NullSpans:
             n_holders: Responses that hold the whole of it.
             near: The claim's surroundings.
         """
-        n_tokens = min(n_tokens, _LONGEST)
-        grams = self._grams_of(n_tokens)
-        fitting = grams.position[frequency_bin(grams.other_texts) == frequency_bin(np.array([n_holders]))[0]]
-        generator = np.random.default_rng([_SEED, n_tokens, int(n_holders).bit_length()])
-        drawn = np.sort(generator.choice(fitting, size=min(N_NULL, len(fitting)), replace=False))
-        if not len(drawn):
-            return np.empty(0)
-        phrases = self._materials.phrases
-        stream = phrases.stream
-        spans = stream.ids[drawn[:, None] + np.arange(n_tokens)].astype(np.int64)
-        weights = np.where(np.isin(spans, near.prompt_tokens), 0, phrases.weights[spans]).astype(np.float32)
-        support = phrases.support(spans, weights)
-        rows = self._materials.row_of_response
-        own_text = np.searchsorted(stream.offsets, drawn, side="right") - 1
-        foreign = rows[support.text] != rows[own_text[support.span]]
-        support = type(support)(*(getattr(support, name)[foreign] for name in support.__dataclass_fields__))
-        reached = near.base[support.text] + PHRASE_WEIGHT / (FUSION_CONSTANT + phrase_ranks(support))
-        best = np.zeros(len(drawn))
-        np.maximum.at(best, support.span, reached)
+        rarity = int(frequency_bin(np.array([n_holders]))[0])
+        drawn = self._drawn_of(min(n_tokens, _LONGEST), rarity)
+        best = np.zeros(drawn.n_spans)
+        if len(drawn.begins):
+            best[: len(drawn.begins)] = np.maximum.reduceat(near.base[drawn.text] + drawn.gain, drawn.begins)
         return np.sort(best)
+
+    def _drawn_of(self, n_tokens: int, rarity: int) -> _Drawn:
+        if (n_tokens, rarity) not in self._drawn:
+            grams = self._grams_of(n_tokens)
+            fitting = grams.position[frequency_bin(grams.other_texts) == rarity]
+            generator = np.random.default_rng([_SEED, n_tokens, rarity])
+            position = np.sort(generator.choice(fitting, size=min(N_NULL, len(fitting)), replace=False))
+            phrases, rows = self._materials.phrases, self._materials.row_of_response
+            spans = phrases.stream.ids[position[:, None] + np.arange(n_tokens)].astype(np.int64)
+            support = phrases.support(spans, phrases.weights[spans])
+            own_text = np.searchsorted(phrases.stream.offsets, position, side="right") - 1
+            support = support.only(rows[support.text] != rows[own_text[support.span]])
+            gain = PHRASE_WEIGHT / (FUSION_CONSTANT + phrase_ranks(support))
+            begins = np.unique(support.span, return_index=True)[1]
+            drawn = _Drawn(len(position), begins, support.text.astype(np.int32), gain)
+            self._drawn[n_tokens, rarity] = drawn
+        return self._drawn[n_tokens, rarity]
 
     def _grams_of(self, n_tokens: int) -> _Grams:
         if n_tokens not in self._grams:

@@ -36,18 +36,21 @@ class Surroundings:
         values: Channel -> value of every response, shape `(n_responses,)`.
         ranks: Channel -> competition rank of every response, 1 the nearest; int64, same shape.
         base: The fused score of these channels; float64, same shape.
-        prompt_tokens: The prompt's vocabulary numbers, which are no evidence.
+        prompt_words: The prompt's tokens, which are no evidence.
+        prompt_tokens: Their vocabulary numbers, where they have one.
     """
 
     values: Mapping[Channel, NDArray[np.float32]]
     ranks: Mapping[Channel, NDArray[np.int64]]
     base: NDArray[np.float64]
+    prompt_words: frozenset[str]
     prompt_tokens: NDArray[np.int64]
 
 
 def surroundings(materials: Materials, prompt: str, encoder: Encoder | None) -> Surroundings:
     """Rank every response by the nearness of its prompt; without an encoder by BM25 alone."""
-    numbers = materials.phrases.token_numbers(sorted(set(tokenize(prompt))))
+    words = frozenset(tokenize(prompt))
+    numbers = materials.phrases.token_numbers(sorted(words))
     numbers = numbers[numbers >= 0]
     values = {Channel.BM25: materials.bm25.scores(numbers[materials.prompt_words.words[numbers]].tolist())}
     if encoder is not None:
@@ -56,7 +59,7 @@ def surroundings(materials: Materials, prompt: str, encoder: Encoder | None) -> 
     base = np.zeros(materials.n_responses)
     for channel, value in values.items():
         base += np.where(value > 0, 1 / (FUSION_CONSTANT + ranks[channel]), 0.0)
-    return Surroundings(values, ranks, base, numbers)
+    return Surroundings(values, ranks, base, words, numbers)
 
 
 def phrase_ranks(support: Support) -> NDArray[np.int64]:

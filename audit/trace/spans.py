@@ -33,7 +33,7 @@ def locate_span(response: str, given: str) -> Span:
         InputError: It is not in the response.
     """
     begin, colon, end = given.partition(":")
-    if colon and begin.isdigit() and end.isdigit():
+    if colon and begin.isdecimal() and end.isdecimal():
         start, stop = int(begin), int(end)
         if not start < stop <= len(response):
             raise InputError(
@@ -45,16 +45,13 @@ def locate_span(response: str, given: str) -> Span:
     if start < 0:
         found = _find_tokens(response, given)
         if found is None:
-            raise InputError(
-                f"the span {given!r} is not in the response", remedy="copy it from there, or give START:END"
-            )
+            raise InputError(f"the span {given!r} is not in the response", remedy="copy it from there, or give START:END")
         return found
     return Span(start, start + len(given), given)
 
 
 def questions_of(claim: Response) -> tuple[Question, ...]:
-    """The spans of a claim to explain: those given, else those that the corrected answer or the reference does not
-    share.
+    """The spans of a claim to explain: those given, else those that the right answer does not share.
 
     Raises:
         InputError: There is neither span nor right answer, or the answer does not differ from it.

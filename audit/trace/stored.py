@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from audit.rundir import Run
 from audit.trace.model import BlamedRow, Trace
@@ -15,9 +16,7 @@ __all__ = ["read_blame", "store_traces", "traced_prompts", "traced_spans"]
 _KIND = "traces"
 
 
-def store_traces(
-    run: Run, name: str, traces: Sequence[Trace], blame: Sequence[BlamedRow], reports: dict[str, bytes]
-) -> Path:
+def store_traces(run: Run, name: str, traces: Sequence[Trace], blame: Sequence[BlamedRow], reports: dict[str, bytes]) -> Path:
     """Add traces to a run as RUN/traces/NAME: the claims, the blamed rows, and reports made of them."""
     claims = [
         {
@@ -56,6 +55,6 @@ def traced_spans(run: Run) -> tuple[str, ...]:
     return tuple(sorted({span for name in run.added(_KIND) for claim in _claims(run, name) for span in claim["spans"]}))
 
 
-def _claims(run: Run, name: str) -> list[dict[str, list[str]]]:
-    claims: list[dict[str, list[str]]] = json.loads(run.read_added(_KIND, name, "claims.json"))
+def _claims(run: Run, name: str) -> list[dict[str, Any]]:
+    claims: list[dict[str, Any]] = json.loads(run.read_added(_KIND, name, "claims.json"))
     return claims

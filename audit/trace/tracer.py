@@ -22,7 +22,7 @@ from audit.trace.model import Channel, ChannelScore, Link, Match, SpanTrace, Tie
 from audit.trace.ranking import FUSION_CONSTANT, PHRASE_WEIGHT, Surroundings, phrase_ranks, surroundings
 from audit.trace.spans import Question, questions_of
 from indexes.encoders import Encoder, load_static
-from indexes.words import tokenize_with_offsets
+from indexes.words import is_word, tokenize_with_offsets
 
 __all__ = ["LEAST_COVERAGE", "Tracer"]
 
@@ -83,7 +83,7 @@ class Tracer:
         coverage = np.zeros(self._materials.n_responses, np.float32)
         coverage[support.text] = support.coverage
         kept = coverage[support.text] - contrast[support.text] > 0
-        support = type(support)(*(getattr(support, name)[kept] for name in support.__dataclass_fields__))
+        support = support.only(kept)
         surplus = np.round(support.coverage - contrast[support.text], 4)
         ranks = phrase_ranks(type(support)(support.span, support.text, surplus, support.begin, support.length))
         fused = near.base.copy()
@@ -104,9 +104,7 @@ class Tracer:
             match, chance, tier = None, None, None
             if hit is not None:
                 channels = {Channel.PHRASE: ChannelScore(round(float(surplus[hit]), 4), int(ranks[hit])), **channels}
-                match = self._match(
-                    text, int(support.begin[hit]), int(support.length[hit]), claim, span.start, span.end
-                )
+                match = self._match(text, int(support.begin[hit]), int(support.length[hit]), claim, span.start, span.end)
                 n_reached = len(null) - int(np.searchsorted(null, fused[text], side="left"))
                 chance = round((1 + n_reached) / (1 + len(null)), 6)
                 tier = Tier.T0 if surplus[hit] >= LEAST_COVERAGE else None
@@ -116,17 +114,12 @@ class Tracer:
         return SpanTrace(span.start, span.end, span.text, evidence, n_holders, len(null), tuple(links), note)
 
     def _weights(self, tokens: list[str], numbers: NDArray[np.int64], near: Surroundings) -> NDArray[np.float32]:
-        """Evidence of each token: 0 for punctuation and words of the prompt; a word that occurs nowhere weighs the
-        most."""
+        """Evidence of each token: 0 for punctuation and words of the prompt; one that occurs nowhere weighs the most."""
         phrases = self._materials.phrases
         unseen = np.log(2.0 * (phrases.stream.n_texts + 1))
-        weights = np.where(numbers >= 0, phrases.weights[np.maximum(numbers, 0)], unseen).astype(np.float32)
-        in_prompt = set(near.prompt_tokens.tolist())
-        prompt_or_mark = [
-            n in in_prompt or not (token[0].isalnum() or len(token) > 1)
-            for token, n in zip(tokens, numbers.tolist(), strict=True)
-        ]
-        return np.where(prompt_or_mark, 0, weights).astype(np.float32)
+        weights = np.append(phrases.weights, unseen)[numbers]  # -1, for a token that occurs nowhere, is the last
+        is_evidence = [is_word(token) and token not in near.prompt_words for token in tokens]
+        return np.where(is_evidence, weights, 0).astype(np.float32)
 
     def _support_of(self, text: str, near: Surroundings) -> NDArray[np.float32]:
         """Coverage of a text by every response; zeros for an empty text. Shape `(n_responses,)`."""
@@ -154,7 +147,5 @@ class Tracer:
 
     def _not_looked_at(self) -> Iterator[Skipped]:
         if self._encoder is None:
-            yield Skipped(
-                "nearness of concepts", self._run.manifest["encoder"].get("skipped", "the run holds no vectors")
-            )
+            yield Skipped("nearness of concepts", self._run.manifest["encoder"].get("skipped", "the run holds no vectors"))
         yield from _NEEDS_MODELS

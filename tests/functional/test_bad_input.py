@@ -40,7 +40,7 @@ def test_a_missing_file_is_named(tunescope: Command, tmp_path: Path) -> None:
             b'{"title": "a", "body": "b"}\n',
             ("no row can be read", "'title'", "alpaca (instruction, output)"),
         ),
-        ("deep.jsonl", b"[" * 10_000 + b"]" * 10_000, ("no row can be read", "too deep")),
+        ("deep.jsonl", b"[" * 10_000 + b"]" * 10_000, ("no row can be read", "deep")),
         ("deep.json", b"[" * 10_000 + b"]" * 10_000, ("no row can be read", "deep.json")),
         ("cut.json", b'[{"instruction": "a", "output": "b"}, {"instr', ("not closed", "1 rows")),
         ("columns.csv", b"title,body\na,b\n", ("no row can be read", "--columns")),

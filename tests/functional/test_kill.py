@@ -97,15 +97,12 @@ def test_two_processes_on_one_run_are_kept_apart(
 ) -> None:
     holder = "import sys, time; from pathlib import Path; from audit.rundir import RunBuilder\n"
     holder += "with RunBuilder.open(Path('run'), {}): print('held', flush=True); time.sleep(60)"
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", holder], cwd=dataset.parent, env=environment, stdout=subprocess.PIPE, text=True
-    )
-    try:
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
         done = tunescope("audit", dataset.name, "-o", "run", cwd=dataset.parent)
-        assert done.returncode == 2
-        assert "another tunescope works on this run" in done.stderr
-    finally:
         process.kill()
-        process.wait()
+    assert done.returncode == 2
+    assert "another tunescope works on this run" in done.stderr

@@ -77,7 +77,9 @@ def test_the_policy_allows_the_one_script_and_nothing_else(page) -> None:
     digest = base64.b64encode(hashlib.sha256(script).digest()).decode()
     assert f"script-src 'sha256-{digest}'" in policy
     assert policy.startswith("default-src 'none'")
-    assert not re.search(rb"https?://(?!www\.w3\.org/2000/svg)", script + re.search(rb"<style>(.*?)</style>", page, re.DOTALL)[1])
+    assert not re.search(
+        rb"https?://(?!www\.w3\.org/2000/svg)", script + re.search(rb"<style>(.*?)</style>", page, re.DOTALL)[1]
+    )
 
 
 def test_identifiers_are_distinct_and_links_lead_somewhere(page) -> None:

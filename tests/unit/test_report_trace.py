@@ -73,7 +73,7 @@ def test_the_terminal_shows_marks_and_evidence(corpus) -> None:
     assert f"It was ⟨ESC⟩[31m«{SCRIPT}»⟨U+202E⟩ by night." in words
     assert f"#24 T0 chance at most 0.1 % <script>«{OWNED}»</script>" in words
     assert "#30 near only" in words
-    assert "vocabulary 12.50 (3)" in text
+    assert "BM25 12.50 (3)" in text
     assert "influence: needs the model" in text
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text)
     assert max(map(len, text.splitlines())) <= 80

@@ -1,0 +1,172 @@
+"""What most tests share: small datasets read, indexed or audited in a temporary folder, with an encoder of toy size."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+from audit.checks import CHECKS, Check, options_of
+from audit.config import make_config
+from audit.corpus import Corpus, SourceSummary, write_corpus
+from audit.findings import Finding
+from audit.materials import Materials, build_bm25, build_vectors, build_words
+from audit.pipeline import run_audit
+from audit.pocket import demo_dataset
+from audit.rundir import Run
+from audit.summary import AuditSummary
+from indexes import encoders
+from indexes.store import write_array, write_bytes, write_file
+from indexes.words import tokenize
+
+Rows = Sequence[dict[str, Any] | str | bytes]
+
+# Words of the tests' own prompts that the demonstration dataset does not have.
+_WORDS = "what is are the capital of list name give three ways methods for saving to save water convert celsius fahrenheit"
+
+
+def alpaca(instruction: str, output: str, **extra: Any) -> dict[str, Any]:
+    return {"instruction": instruction, "input": "", "output": output, **extra}
+
+
+def chat(*turns: tuple[str, str], **extra: Any) -> dict[str, Any]:
+    return {"messages": [{"role": role, "content": content} for role, content in turns], **extra}
+
+
+def jsonl(rows: Rows) -> bytes:
+    """One record a line; text and bytes stand as they are."""
+    lines = [row if isinstance(row, bytes) else (row if isinstance(row, str) else json.dumps(row)).encode() for row in rows]
+    return b"".join(line + b"\n" for line in lines)
+
+
+def no_reports(summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame, signals: pl.DataFrame) -> dict[str, bytes]:
+    """An `audit.pipeline.Render` that writes nothing."""
+    return {}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        if "TUNESCOPE_CACHE" not in os.environ:
+            patch.setenv("TUNESCOPE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data; tests that ask for it are skipped where it is absent."""
+    named = os.environ.get("TUNESCOPE_DATA")
+    if not named or not Path(named).is_dir():
+        pytest.skip("needs the real data: set TUNESCOPE_DATA to its folder")
+    return Path(named)
+
+
+def write_tiny_encoder(folder: Path) -> None:
+    """A static encoder as `load_static` leaves it: whole words for pieces, and a random table."""
+    words = sorted({*tokenize(" ".join(demo_dataset().lines)), *_WORDS.split()})
+    tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(["[UNK]", *words])}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    table = np.random.default_rng(0).standard_normal((len(words) + 1, 48)).astype(np.float16)
+    table[0] = 0
+    write_bytes(folder / "tokenizer.json", tokenizer.to_str().encode())
+    write_array(folder / "table.npy", table)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of an encoder whose static table is in the cache already, so that nothing is distilled."""
+    folder = tmp_path_factory.mktemp("tiny-encoder")
+    (folder / "model.safetensors").write_bytes(b"no weights: the table is made by the tests")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoders, "_distill", lambda model, target: write_tiny_encoder(target))
+        encoders.load_static(str(folder))
+    return str(folder)
+
+
+ReadRows = Callable[..., Corpus]
+ReadFile = Callable[..., tuple[Corpus, SourceSummary]]
+MakeMaterials = Callable[..., Materials]
+FindIn = Callable[..., list[Finding]]
+AuditRows = Callable[..., Run]
+
+
+@pytest.fixture
+def read_file(tmp_path: Path) -> ReadFile:
+    """Write a file of some bytes and read it as a dataset: the corpus, and what was counted."""
+
+    def read(name: str, content: bytes, **options: Any) -> tuple[Corpus, SourceSummary]:
+        source, rows = tmp_path / name, tmp_path / f"{name}.rows.parquet"
+        source.write_bytes(content)
+        read: list[SourceSummary] = []
+        write_file(rows, lambda file: read.append(write_corpus(source, file, **options)))
+        return Corpus.load(rows), read[0]
+
+    return read
+
+
+@pytest.fixture
+def read_rows(read_file: ReadFile) -> ReadRows:
+    """A corpus of some records."""
+    return lambda rows, **options: read_file("data.jsonl", jsonl(rows), **options)[0]
+
+
+@pytest.fixture
+def make_materials(tmp_path: Path, read_rows: ReadRows, tiny_model: str) -> MakeMaterials:
+    """The corpus of some records with every index."""
+
+    def make(rows: Rows, **options: Any) -> Materials:
+        corpus = read_rows(rows, **options)
+        build_words(tmp_path, corpus)
+        materials = Materials(tmp_path, corpus)
+        build_bm25(tmp_path, materials)
+        build_vectors(tmp_path, corpus, tiny_model)
+        return materials
+
+    return make
+
+
+def check_of(code: str) -> Check:
+    return next(check for check in CHECKS if check.code == code)
+
+
+@pytest.fixture
+def find_in(make_materials: MakeMaterials) -> FindIn:
+    """What one check finds in some records."""
+
+    def find(code: str, rows: Rows, **options: Any) -> list[Finding]:
+        check = check_of(code)
+        return list(check.find(make_materials(rows), options_of(check, options)))
+
+    return find
+
+
+@pytest.fixture
+def audit_file(tmp_path: Path, tiny_model: str) -> Callable[..., Run]:
+    """A finished run of a file, without reports, with the toy encoder."""
+
+    def audit(data: Path, out: Path | None = None, **settings: Any) -> Run:
+        config = make_config({"data": str(data), "encoder": tiny_model, **settings})
+        return run_audit(config, out or tmp_path / f"run-{len(list(tmp_path.iterdir()))}", render=no_reports)
+
+    return audit
+
+
+@pytest.fixture
+def audit_rows(tmp_path: Path, audit_file: Callable[..., Run]) -> AuditRows:
+    """A finished run of some records."""
+
+    def audit(rows: Rows, name: str = "data.jsonl", **settings: Any) -> Run:
+        data = tmp_path / name
+        data.write_bytes(jsonl(rows))
+        return audit_file(data, **settings)
+
+    return audit
