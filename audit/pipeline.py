@@ -76,9 +76,7 @@ def run_audit(config: AuditConfig, out: Path | None = None, *, render: Render, p
         if progress is not None:
             progress("reports", len(work.plan) + 1, len(work.plan) + 1)
         work.report(render)
-        work.finish(
-            {"name": source.name, "path": str(source.resolve()), "sha256": source_sha256, "container": str(container)}
-        )
+        work.finish({"name": source.name, "path": str(source.resolve()), "sha256": source_sha256, "container": str(container)})
     return Run.open(run)
 
 
@@ -172,9 +170,7 @@ class _Work:
         read = facts["read"]
         skipped = []
         if "skipped" in facts[Need.VECTORS]:
-            skipped.append(
-                Skipped("semantic duplicates, and nearness of concepts in traces", facts[Need.VECTORS]["skipped"])
-            )
+            skipped.append(Skipped("semantic duplicates, and nearness of concepts in traces", facts[Need.VECTORS]["skipped"]))
         return AuditSummary(
             name=self.source.name,
             container=str(detect_container(self.source)),
@@ -185,9 +181,7 @@ class _Work:
             n_responses=self.materials.n_responses,
             limit=self.config.limit,
             checks=tuple(
-                CheckResult(
-                    check.code, check.name, check.severity, check.advice, check.page, facts[check.code]["findings"]
-                )
+                CheckResult(check.code, check.name, check.severity, check.advice, check.page, facts[check.code]["findings"])
                 for check in self.checks
             ),
             skipped=(*skipped, *_not_selected(self.checks), *_NOT_LOOKED_AT),
@@ -216,8 +210,7 @@ class _Work:
                 "encoder": next(s.facts for s in self.builder.stages if s.name == Need.VECTORS),
                 "summary": asdict(summary),
                 "versions": {
-                    name: _version(name)
-                    for name in ("polars", "pyarrow", "numpy", "faiss-cpu", "bm25s", "rensa", "tokenizers")
+                    name: _version(name) for name in ("polars", "pyarrow", "numpy", "faiss-cpu", "bm25s", "rensa", "tokenizers")
                 },
                 "python": platform.python_version(),
                 "hardware": {"system": platform.system(), "machine": platform.machine()},
@@ -266,9 +259,7 @@ def _git_revision() -> str | None:
     if not (root / ".git").exists():
         return None
     try:
-        done = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=5, check=False
-        )
+        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None

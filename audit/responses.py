@@ -99,8 +99,7 @@ def read_responses(path: Path) -> tuple[Response, ...]:
             "answers are read from JSON", where=str(path), remedy="write one JSON object per line to a .jsonl file"
         )
     responses = tuple(
-        _Record(record.fields, f"{path}:{record.line}").response(record.line or 0)
-        for record in read_records(path, container)
+        _Record(record.fields, f"{path}:{record.line}").response(record.line or 0) for record in read_records(path, container)
     )
     if not responses:
         raise InputError("the file holds no answer", where=str(path), remedy="write one JSON object per line")
@@ -137,20 +136,14 @@ class _Record:
         prompt, turns = self._text("prompt"), self._fields.get("messages")
         if (prompt is None) == (turns is None):
             count = "neither" if prompt is None else "both"
-            raise self._error(
-                f"{count} of 'prompt' and 'messages' given", "give one: a text, or a list of {role, content}"
-            )
+            raise self._error(f"{count} of 'prompt' and 'messages' given", "give one: a text, or a list of {role, content}")
         if prompt is not None:
             return (Message("user", prompt, trained=False),)
         if not isinstance(turns, list) or not all(_is_turn(turn) for turn in turns):
-            raise self._error(
-                "'messages' is not a list of {role, content} with texts", "write it in OpenAI's chat format"
-            )
+            raise self._error("'messages' is not a list of {role, content} with texts", "write it in OpenAI's chat format")
         messages = tuple(Message(turn["role"], turn["content"], trained=False) for turn in turns)
         if all(message.role != "user" for message in messages) or messages[-1].role == "assistant":
-            raise self._error(
-                "'messages' is not a prompt", "end it with the user's turn, and put the answer in 'response'"
-            )
+            raise self._error("'messages' is not a prompt", "end it with the user's turn, and put the answer in 'response'")
         return messages
 
     def _spans(self, response: str) -> tuple[Span, ...]:
@@ -158,9 +151,7 @@ class _Record:
         if marks is None:
             return ()
         if not isinstance(marks, list):
-            raise self._error(
-                "'spans' is not a list", "write objects with start and end, [start, end] pairs, or quoted words"
-            )
+            raise self._error("'spans' is not a list", "write objects with start and end, [start, end] pairs, or quoted words")
         by_place: dict[tuple[int, int], Span] = {}
         for mark in marks:
             for span in self._marked(mark, response):
@@ -199,9 +190,7 @@ class _Record:
     def _located(self, words: str, response: str, confidence: float | None) -> tuple[Span, ...]:
         spans = tuple(Span(start, start + len(words), words, confidence) for start in _occurrences(words, response))
         if not spans:
-            raise self._error(
-                f"the span {words!r} does not occur in the response", "quote it exactly, or give its offsets"
-            )
+            raise self._error(f"the span {words!r} does not occur in the response", "quote it exactly, or give its offsets")
         return spans
 
     def _confidence(self, fields: Mapping[Any, object]) -> float | None:
@@ -220,9 +209,7 @@ class _Record:
                 return (answer,)
             case list(answers) if all(isinstance(answer, str) for answer in answers):
                 return tuple(answers)
-        raise self._error(
-            "'reference' is neither a text nor a list of texts", "give the right answer, and aliases in a list"
-        )
+        raise self._error("'reference' is neither a text nor a list of texts", "give the right answer, and aliases in a list")
 
     def _split(self) -> Split | None:
         name = self._text("split")

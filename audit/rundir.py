@@ -12,12 +12,14 @@ import glob
 import hashlib
 import io
 import json
+import os
 import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,7 @@ from filelock import FileLock, Timeout
 from audit.corpus import Corpus
 from audit.errors import CorruptFileError, InputError, VersionError
 from audit.summary import AuditSummary
-from indexes.store import SIDECAR_SUFFIX, VerifiedFile, read_bytes, sync_folder, verify_file, write_bytes
+from indexes.store import SIDECAR_SUFFIX, VerifiedFile, read_bytes, seal, sync_folder, verify_file, write_bytes
 
 __all__ = ["RUN_FORMAT", "Run", "RunBuilder", "StageRecord", "next_free_run", "write_table"]
 
@@ -37,6 +39,7 @@ RUN_FORMAT = 1
 _MANIFEST = "manifest.json"
 _PARTIAL = ".partial"
 _STAGES = "stages"
+_LOG = "logs/audit.jsonl"
 _PLAIN_NAME = re.compile(r"[\w-][\w.-]*")
 
 
@@ -128,6 +131,7 @@ class RunBuilder:
             record = StageRecord(name, seconds, resumed=False, files=tuple(files), facts=facts)
             content = {"name": name, "seconds": seconds, "files": list(record.files), "facts": facts}
             write_bytes(marker, json.dumps(content).encode())
+        self._log(record)
         self.stages.append(record)
         return record
 
@@ -138,7 +142,8 @@ class RunBuilder:
             {"name": stage.name, "seconds": stage.seconds, "resumed": stage.resumed, "facts": stage.facts}
             for stage in self.stages
         ]
-        kept = [file for file in files if not file.startswith(f"{_STAGES}/")]
+        kept = [*(file for file in files if not file.startswith(f"{_STAGES}/")), _LOG]
+        seal(self.path / _LOG)
         content = {
             "format": RUN_FORMAT,
             "key": self._key,
@@ -167,6 +172,15 @@ class RunBuilder:
                 )
         else:
             key_file.write_text(self._key)
+
+    def _log(self, record: StageRecord) -> None:
+        """One line per stage and process, so that an interrupted audit shows what each attempt did."""
+        path = self.path / _LOG
+        path.parent.mkdir(exist_ok=True)
+        line = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "process": os.getpid(), "stage": record.name}
+        line |= {"found finished": True} if record.resumed else {"seconds": record.seconds, **record.facts}
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def _finished(self, marker: Path, name: str) -> StageRecord | None:
         if not marker.exists():

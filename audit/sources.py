@@ -201,7 +201,7 @@ def _read_jsonl(path: Path) -> Iterator[Record]:
             content = chunk.removeprefix(b"\xef\xbb\xbf") if line == 1 else chunk
             if not content.strip():
                 continue
-            fields = _oversized() if oversized else _json_object(content)
+            fields = _oversized() if oversized else _json_object(content.rstrip(b"\r\n"))
             yield Record(index, line, start, position, fields)
             index, start = index + 1, position
 
@@ -487,7 +487,7 @@ def _instruction_messages(values: Mapping[str, Any], names: Mapping[str, str]) -
 def _chat_messages(values: Mapping[str, Any]) -> tuple[Message, ...]:
     turns = values["messages"]
     if not isinstance(turns, list):
-        raise _MalformedError(f"the conversation is a {_kind(turns)}, not a list")
+        raise _MalformedError(f"the conversation is a JSON {_kind(turns)}, not a list")
     if not turns:
         raise _MalformedError("the conversation has no turns")
     messages = []
@@ -495,7 +495,7 @@ def _chat_messages(values: Mapping[str, Any]) -> tuple[Message, ...]:
         messages.append(Message("system", _text(values["system"], "system"), trained=False))
     for number, turn in enumerate(turns):
         if not isinstance(turn, Mapping):
-            raise _MalformedError(f"turn {number} is a {_kind(turn)}, not an object")
+            raise _MalformedError(f"turn {number} is a JSON {_kind(turn)}, not an object")
         role = turn.get("role", turn.get("from"))
         if not isinstance(role, str):
             raise _MalformedError(f"turn {number} has no role")
@@ -529,7 +529,7 @@ def _text(value: object, name: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise _MalformedError(f"field {name!r} is a {_kind(value)}, not text")
+        raise _MalformedError(f"field {name!r} is a JSON {_kind(value)}, not text")
     return value
 
 
@@ -542,13 +542,5 @@ def _canonical_json(value: object) -> str:
 
 
 def _kind(value: object) -> str:
-    kinds = {
-        dict: "object",
-        list: "list",
-        str: "string",
-        bool: "boolean",
-        int: "number",
-        float: "number",
-        type(None): "null",
-    }
-    return kinds.get(type(value), type(value).__name__)
+    kinds = {dict: "object", list: "list", str: "string", bool: "boolean", int: "number", float: "number"}
+    return "null" if value is None else kinds.get(type(value), type(value).__name__)

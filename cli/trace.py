@@ -21,6 +21,9 @@ def trace(
     corrected: Annotated[str | None, typer.Option(help="The whole answer, corrected.")] = None,
     responses: Annotated[Path | None, typer.Option(help="Many claims: a JSONL file with prompt, response and spans.")] = None,
     name: Annotated[str | None, typer.Option("-o", "--name", help="Keep the result as RUN/traces/NAME.")] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="Order the best rows again by this sentence-transformers model: a folder or a name.")
+    ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="Rows per span.")] = 10,
     format: Annotated[OutputFormat, typer.Option(help="What to print.")] = OutputFormat.TEXT,
 ) -> None:
@@ -32,6 +35,7 @@ def trace(
     from audit.trace import Tracer, blame_rows, locate_span
     from audit.trace.stored import store_traces
     from cli.console import show, show_bytes
+    from indexes.encoders import TransformerEncoder, find_model
     from reports.render import render_traces
     from reports.trace import blame_report, trace_json, trace_report
 
@@ -49,7 +53,8 @@ def trace(
         raise InputError("nothing to trace", remedy="give --prompt and --response, or --responses FILE")
     if name is not None and name in opened.added("traces"):
         raise InputError(f"the run has a trace {name!r}", where=str(run), remedy="choose another with -o")
-    traces = list(Tracer(opened).trace_all(claims, k))
+    transformer = TransformerEncoder(find_model(encoder)) if encoder is not None else None
+    traces = list(Tracer(opened, transformer).trace_all(claims, k))
     blame = blame_rows(traces)
     if name is not None:
         store_traces(opened, name, traces, blame, render_traces(traces, opened.corpus, blame))

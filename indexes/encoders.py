@@ -103,14 +103,16 @@ class TransformerEncoder:
 
     def __init__(self, folder: Path) -> None:
         from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging as transformers_logging
 
+        transformers_logging.disable_progress_bar()
         self._model = SentenceTransformer(str(folder), local_files_only=True)
         self.digest = "transformer-" + model_digest(folder)
 
     @property
     def dim(self) -> int:
         """Length of a vector."""
-        return int(self._model.get_sentence_embedding_dimension())
+        return int(self.encode([""]).shape[1])
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """See `Encoder`; about 50 texts of 50 words a second on two cores."""

@@ -17,7 +17,8 @@ def export_report(plan: ExportPlan, exported: Exported | None) -> RenderableType
     selection = plan.selection
     verb = "leave" if exported else "would leave"
     headline = Text(
-        f"{len(selection.reasons):,} of {selection.n_rows:,} rows {verb} ({plan.dropped_share:.1%}), {len(selection.kept):,} stay."
+        f"{len(selection.reasons):,} of {selection.n_rows:,} rows {verb} ({plan.dropped_share:.1%}), "
+        f"{len(selection.kept):,} stay."
     )
     parts: list[RenderableType] = [headline]
     if plan.counts:
@@ -26,9 +27,7 @@ def export_report(plan: ExportPlan, exported: Exported | None) -> RenderableType
             reasons.add_row(Text(visible(code)), Text(f"{count:,}", justify="right"))
         parts.append(reasons)
     if plan.controls:
-        controls = Table(
-            "control", "rows removed", "response characters removed", "by the cleaning", box=None, pad_edge=False
-        )
+        controls = Table("control", "rows removed", "response characters removed", "by the cleaning", box=None, pad_edge=False)
         for control in plan.controls:
             controls.add_row(
                 f"random, seed {control.seed}",

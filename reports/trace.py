@@ -34,7 +34,12 @@ __all__ = [
 TRACE_SCHEMA = "tunescope/trace-1"
 """Name and version of the format, the schema's `$id`; a field may be added to a version, none is changed or removed."""
 
-CHANNEL_NAMES = {Channel.PHRASE: "words", Channel.CONCEPT: "concept", Channel.BM25: "BM25"}
+CHANNEL_NAMES = {
+    Channel.PHRASE: "words",
+    Channel.CONCEPT: "concept",
+    Channel.BM25: "BM25",
+    Channel.TRANSFORMER: "transformer",
+}
 """The channels in plain words."""
 
 # The usual level of significance; above it a row does not stand out from what random phrases find.

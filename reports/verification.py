@@ -95,9 +95,7 @@ def _basis(verification: Verification) -> Text:
     ]
     if effect.interval_90 is not None:
         low, high = effect.interval_90.low, effect.interval_90.high
-        lines.append(
-            f"90 % interval {low:+.1f} to {high:+.1f}, against ±{verification.delta_points:g} points that matter"
-        )
+        lines.append(f"90 % interval {low:+.1f} to {high:+.1f}, against ±{verification.delta_points:g} points that matter")
     if effect.smallest_detectable_points is not None:
         lines.append(
             f"Smallest effect that this design could have seen: {effect.smallest_detectable_points:.1f} points"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import settings
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from audit.checks import CHECKS, Check, options_of
@@ -25,6 +26,10 @@ from audit.summary import AuditSummary
 from indexes import encoders
 from indexes.store import write_array, write_bytes, write_file
 from indexes.words import tokenize
+
+# Examples are timed by nobody: the cores are shared, and a first example loads libraries.
+settings.register_profile("tunescope", deadline=None)
+settings.load_profile("tunescope")
 
 Rows = Sequence[dict[str, Any] | str | bytes]
 

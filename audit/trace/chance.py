@@ -85,7 +85,7 @@ class NullSpans:
             support = phrases.support(spans, phrases.weights[spans])
             own_text = np.searchsorted(phrases.stream.offsets, position, side="right") - 1
             support = support.only(rows[support.text] != rows[own_text[support.span]])
-            gain = PHRASE_WEIGHT / (FUSION_CONSTANT + phrase_ranks(support))
+            gain = PHRASE_WEIGHT / (FUSION_CONSTANT + phrase_ranks(support.span, support.coverage))
             begins = np.unique(support.span, return_index=True)[1]
             drawn = _Drawn(len(position), begins, support.text.astype(np.int32), gain)
             self._drawn[n_tokens, rarity] = drawn

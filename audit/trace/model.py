@@ -21,6 +21,8 @@ class Channel(StrEnum):
     """Cosine of the prompts' static vectors."""
     BM25 = "bm25"
     """BM25 of the claim's prompt against the row's prompt and response."""
+    TRANSFORMER = "transformer"
+    """Cosine of the prompts' vectors under a transformer, for the shortlist only; ranks are among it."""
 
 
 class Tier(StrEnum):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +19,28 @@ from audit.materials import Materials
 from audit.trace.model import Channel
 from indexes.dense import similarities
 from indexes.encoders import Encoder
-from indexes.phrases import Support
 from indexes.words import tokenize
 
-__all__ = ["FUSION_CONSTANT", "PHRASE_WEIGHT", "Surroundings", "phrase_ranks", "surroundings"]
+__all__ = [
+    "FUSION_CONSTANT",
+    "PHRASE_WEIGHT",
+    "ChannelValues",
+    "Surroundings",
+    "competition_ranks",
+    "phrase_ranks",
+    "surroundings",
+]
 
 FUSION_CONSTANT = 60
 # A row that holds the whole span comes before any that does not: 3 / 61 is more than the other channels' 2 / 61.
 PHRASE_WEIGHT = 3.0
+
+
+class ChannelValues(NamedTuple):
+    """A channel's value for every response, and the competition rank by it, 1 the nearest; both `(n_responses,)`."""
+
+    value: NDArray[np.float32]
+    rank: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -33,18 +48,14 @@ class Surroundings:
     """How near every response is to a prompt, whatever the span.
 
     Attributes:
-        values: Channel -> value of every response, shape `(n_responses,)`.
-        ranks: Channel -> competition rank of every response, 1 the nearest; int64, same shape.
-        base: The fused score of these channels; float64, same shape.
+        channels: What each channel says of the responses.
+        base: The fused score of these channels; float64, shape `(n_responses,)`.
         prompt_words: The prompt's tokens, which are no evidence.
-        prompt_tokens: Their vocabulary numbers, where they have one.
     """
 
-    values: Mapping[Channel, NDArray[np.float32]]
-    ranks: Mapping[Channel, NDArray[np.int64]]
+    channels: Mapping[Channel, ChannelValues]
     base: NDArray[np.float64]
     prompt_words: frozenset[str]
-    prompt_tokens: NDArray[np.int64]
 
 
 def surroundings(materials: Materials, prompt: str, encoder: Encoder | None) -> Surroundings:
@@ -55,17 +66,17 @@ def surroundings(materials: Materials, prompt: str, encoder: Encoder | None) -> 
     values = {Channel.BM25: materials.bm25.scores(numbers[materials.prompt_words.words[numbers]].tolist())}
     if encoder is not None:
         values[Channel.CONCEPT] = similarities(encoder.encode([prompt])[0], materials.prompt_vectors)
-    ranks = {channel: _competition_ranks(value) for channel, value in values.items()}
+    channels = {channel: ChannelValues(value, competition_ranks(value)) for channel, value in values.items()}
     base = np.zeros(materials.n_responses)
-    for channel, value in values.items():
-        base += np.where(value > 0, 1 / (FUSION_CONSTANT + ranks[channel]), 0.0)
-    return Surroundings(values, ranks, base, words, numbers)
+    for channel in channels.values():
+        base += np.where(channel.value > 0, 1 / (FUSION_CONSTANT + channel.rank), 0.0)
+    return Surroundings(channels, base, words)
 
 
-def phrase_ranks(support: Support) -> NDArray[np.int64]:
-    """The rank of every hit among those of its span, by coverage; shape `(n_hits,)`."""
-    order = np.lexsort((-support.coverage, support.span))
-    span, coverage = support.span[order], support.coverage[order]
+def phrase_ranks(of_span: NDArray[np.int64], coverage: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The rank of every hit among those of its span, by coverage; all arrays are of shape `(n_hits,)`."""
+    order = np.lexsort((-coverage, of_span))
+    span, coverage = of_span[order], coverage[order]
     place = np.arange(len(order))
     new_span = np.ones(len(order), bool)
     new_span[1:] = span[1:] != span[:-1]
@@ -78,7 +89,7 @@ def phrase_ranks(support: Support) -> NDArray[np.int64]:
     return ranks
 
 
-def _competition_ranks(values: NDArray[np.float32]) -> NDArray[np.int64]:
+def competition_ranks(values: NDArray[np.float32]) -> NDArray[np.int64]:
     """1 + how many are greater."""
     ascending = np.sort(values)
     return len(values) - np.searchsorted(ascending, values, side="right") + 1

@@ -1,33 +1,46 @@
 """From a false statement to the rows that could have lent its words.
 
-A trace is lexical and static: it imports no torch, and is the same whether indexes are warm or cold. Recall comes from
-all responses through the phrase, concept and BM25 channels; the order from their ranks; and every link carries the
-chance that a random span would have reached it.
+A trace is lexical and static unless a transformer is given: it imports no torch, and is the same whether indexes are warm
+or cold. Recall comes from all responses through the phrase, concept and BM25 channels; the order from their ranks; and
+every link carries the chance that a random span would have reached it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audit.materials import Materials
-from audit.responses import Response
+from audit.responses import Response, Span
 from audit.rundir import Run
 from audit.summary import Skipped
 from audit.trace.chance import NullSpans
 from audit.trace.model import Channel, ChannelScore, Link, Match, SpanTrace, Tier, Trace
-from audit.trace.ranking import FUSION_CONSTANT, PHRASE_WEIGHT, Surroundings, phrase_ranks, surroundings
+from audit.trace.ranking import (
+    FUSION_CONSTANT,
+    PHRASE_WEIGHT,
+    ChannelValues,
+    Surroundings,
+    competition_ranks,
+    phrase_ranks,
+    surroundings,
+)
 from audit.trace.spans import Question, questions_of
-from indexes.encoders import Encoder, load_static
-from indexes.words import is_word, tokenize_with_offsets
+from indexes.dense import similarities
+from indexes.encoders import Encoder, encode_cached, load_static
+from indexes.phrases import SUPPORT_DECIMALS, Support
+from indexes.words import is_word, tokenize, tokenize_with_offsets
 
-__all__ = ["LEAST_COVERAGE", "Tracer"]
+__all__ = ["LEAST_COVERAGE", "SHORTLIST", "Tracer"]
 
 # Half of the span's weight: a row that shares only a common word with it is no source.
 LEAST_COVERAGE = 0.5
+# How many rows of a span a transformer orders again: about 4 s for short prompts on two cores, the first time.
+SHORTLIST = 200
 
 _NEEDS_MODELS = (
     Skipped("token shift (tier T1)", "needs the base and the tuned model"),
@@ -36,13 +49,38 @@ _NEEDS_MODELS = (
 )
 
 
-class Tracer:
-    """Traces claims over one run; keeps the indexes in memory between claims."""
+@dataclass(frozen=True)
+class _Evidence:
+    """What the responses hold of one span.
 
-    def __init__(self, run: Run) -> None:
+    Attributes:
+        support: The responses that hold more of the span than of the right answer.
+        surplus: How much more, as a share of the span's weight; float32, shape `(n_hits,)`.
+        ranks: Their ranks by surplus; int64, same shape.
+        refuted: Responses that state the right answer as much as the wrong one; bool, shape `(n_responses,)`.
+    """
+
+    support: Support
+    surplus: NDArray[np.float32]
+    ranks: NDArray[np.int64]
+    refuted: NDArray[np.bool_]
+
+
+class Tracer:
+    """Traces claims over one run; keeps the indexes in memory between claims.
+
+    Args:
+        run: The run.
+        transformer: Where given, the best `SHORTLIST` rows of each span are ordered again by the cosine of the prompts'
+            vectors under it. Only these are encoded, and their vectors are kept in the cache. It imports torch, and
+            leaves every link's chance as it is.
+    """
+
+    def __init__(self, run: Run, transformer: Encoder | None = None) -> None:
         self._run = run
         self._materials = Materials(run.path, run.corpus)
         self._nulls = NullSpans(self._materials)
+        self._transformer = transformer
 
     @cached_property
     def _encoder(self) -> Encoder | None:
@@ -69,49 +107,96 @@ class Tracer:
         return (self.trace(claim, k) for claim in claims)
 
     def _trace_span(self, claim: Response, question: Question, near: Surroundings, k: int | None) -> SpanTrace:
-        span, phrases = question.span, self._materials.phrases
-        tokens = tokenize_with_offsets(span.text)
-        numbers = phrases.token_numbers([token.text for token in tokens])
-        weights = self._weights([token.text for token in tokens], numbers, near)
-        evidence = tuple(token.text for token, weight in zip(tokens, weights, strict=True) if weight > 0)
-        if not evidence:
+        span = question.span
+        tokens = tokenize(span.text)
+        numbers = self._materials.phrases.token_numbers(tokens)
+        weights = self._weights(tokens, numbers, near)
+        words = tuple(token for token, weight in zip(tokens, weights, strict=True) if weight > 0)
+        if not words:
             note = "every word of the span stands in the prompt, so the answer need not have borrowed it"
             return SpanTrace(span.start, span.end, span.text, (), 0, 0, (), note)
-        support = phrases.support(numbers[None], weights[None])
-        n_holders = phrases.n_texts_with(span.text)
-        contrast = self._support_of(question.right, near)
-        coverage = np.zeros(self._materials.n_responses, np.float32)
-        coverage[support.text] = support.coverage
-        kept = coverage[support.text] - contrast[support.text] > 0
-        support = support.only(kept)
-        surplus = np.round(support.coverage - contrast[support.text], 4)
-        ranks = phrase_ranks(type(support)(support.span, support.text, surplus, support.begin, support.length))
+        evidence = self._evidence(numbers, weights, question.right, near)
+        support = evidence.support
         fused = near.base.copy()
-        fused[support.text] += PHRASE_WEIGHT / (FUSION_CONSTANT + ranks)
-        # A row that states the right answer as much as the wrong one is no source of the error; it comes last.
-        refuted = contrast >= np.maximum(coverage, np.float32(LEAST_COVERAGE))
-        order = np.lexsort((np.arange(len(fused)), -np.round(fused, 9), refuted))[:k]
+        fused[support.text] += PHRASE_WEIGHT / (FUSION_CONSTANT + evidence.ranks)
+        order = np.lexsort((np.arange(len(fused)), -np.round(fused, 9), evidence.refuted))
+        channels = dict(near.channels)
+        if self._transformer is not None:
+            order, channels[Channel.TRANSFORMER] = self._ordered_again(order, fused, evidence.refuted, claim.prompt)
+        n_holders = self._materials.phrases.n_texts_with(span.text)
         null = self._nulls.fused(len(tokens), n_holders, near)
         hit_of = {text: hit for hit, text in enumerate(support.text.tolist())}
-        links = []
-        for text in order.tolist():
-            hit = hit_of.get(text)
-            channels = {
-                channel: ChannelScore(round(float(value[text]), 4), int(near.ranks[channel][text]))
-                for channel, value in near.values.items()
-                if value[text] > 0
-            }
-            match, chance, tier = None, None, None
-            if hit is not None:
-                channels = {Channel.PHRASE: ChannelScore(round(float(surplus[hit]), 4), int(ranks[hit])), **channels}
-                match = self._match(text, int(support.begin[hit]), int(support.length[hit]), claim, span.start, span.end)
-                n_reached = len(null) - int(np.searchsorted(null, fused[text], side="left"))
-                chance = round((1 + n_reached) / (1 + len(null)), 6)
-                tier = Tier.T0 if surplus[hit] >= LEAST_COVERAGE else None
-            row, turn = self._materials.corpus.responses.select("row", "turn").row(text)
-            links.append(Link(row, turn, match, channels, round(float(fused[text]), 6), chance, tier))
+        links = tuple(
+            self._link(claim, span, text, hit_of.get(text), evidence, channels, fused, null) for text in order[:k].tolist()
+        )
         note = "" if len(support.text) else "no response holds these words; the rows below are near in concept only"
-        return SpanTrace(span.start, span.end, span.text, evidence, n_holders, len(null), tuple(links), note)
+        return SpanTrace(span.start, span.end, span.text, words, n_holders, len(null), links, note)
+
+    def _evidence(self, numbers: NDArray[np.int64], weights: NDArray[np.float32], right: str, near: Surroundings) -> _Evidence:
+        """Support for the span, less that for the words that should have stood in its place."""
+        support = self._materials.phrases.support(numbers[None], weights[None])
+        coverage = np.zeros(self._materials.n_responses, np.float32)
+        coverage[support.text] = support.coverage
+        contrast = np.zeros(self._materials.n_responses, np.float32)
+        right_tokens = tokenize(right)
+        if right_tokens:
+            right_numbers = self._materials.phrases.token_numbers(right_tokens)
+            right_weights = self._weights(right_tokens, right_numbers, near)
+            found = self._materials.phrases.support(right_numbers[None], right_weights[None])
+            contrast[found.text] = found.coverage
+        support = support.only(coverage[support.text] > contrast[support.text])
+        surplus = np.round(support.coverage - contrast[support.text], SUPPORT_DECIMALS)
+        refuted = contrast >= np.maximum(coverage, np.float32(LEAST_COVERAGE))
+        return _Evidence(support, surplus, phrase_ranks(support.span, surplus), refuted)
+
+    def _ordered_again(
+        self, order: NDArray[np.int64], fused: NDArray[np.float64], refuted: NDArray[np.bool_], prompt: str
+    ) -> tuple[NDArray[np.int64], ChannelValues]:
+        """The shortlist by the fused score with the transformer's rank added; the others stay behind it, in order."""
+        assert self._transformer is not None
+        shortlist = order[:SHORTLIST]
+        prompts = self._materials.corpus.responses["prompt"].gather(shortlist).to_list()
+        vectors = encode_cached(self._transformer, [prompt, *prompts]).astype(np.float32)
+        values = np.zeros(len(fused), np.float32)
+        values[shortlist] = similarities(vectors[0], vectors[1:])
+        ranks = np.zeros(len(fused), np.int64)
+        ranks[shortlist] = competition_ranks(values[shortlist])
+        again = fused[shortlist] + 1 / (FUSION_CONSTANT + ranks[shortlist])
+        best = np.lexsort((shortlist, -np.round(again, 9), refuted[shortlist]))
+        return np.concatenate([shortlist[best], order[SHORTLIST:]]), ChannelValues(values, ranks)
+
+    def _link(
+        self,
+        claim: Response,
+        span: Span,
+        text: int,
+        hit: int | None,
+        evidence: _Evidence,
+        channels: Mapping[Channel, ChannelValues],
+        fused: NDArray[np.float64],
+        null: NDArray[np.float64],
+    ) -> Link:
+        row, turn = self._materials.corpus.responses.select("row", "turn").row(text)
+        scores = {
+            channel: ChannelScore(round(float(found.value[text]), 4), int(found.rank[text]))
+            for channel, found in channels.items()
+            if found.value[text] > 0
+        }
+        if hit is None:
+            return Link(row, turn, None, scores, round(float(fused[text]), 6), None, None)
+        surplus = float(evidence.surplus[hit])
+        scores = {Channel.PHRASE: ChannelScore(round(surplus, 4), int(evidence.ranks[hit])), **scores}
+        begin, length = int(evidence.support.begin[hit]), int(evidence.support.length[hit])
+        n_reached = len(null) - int(np.searchsorted(null, fused[text], side="left"))
+        return Link(
+            row,
+            turn,
+            self._match(text, begin, length, claim, span),
+            scores,
+            round(float(fused[text]), 6),
+            chance=round((1 + n_reached) / (1 + len(null)), 6),
+            tier=Tier.T0 if surplus >= LEAST_COVERAGE else None,
+        )
 
     def _weights(self, tokens: list[str], numbers: NDArray[np.int64], near: Surroundings) -> NDArray[np.float32]:
         """Evidence of each token: 0 for punctuation and words of the prompt; one that occurs nowhere weighs the most."""
@@ -121,28 +206,18 @@ class Tracer:
         is_evidence = [is_word(token) and token not in near.prompt_words for token in tokens]
         return np.where(is_evidence, weights, 0).astype(np.float32)
 
-    def _support_of(self, text: str, near: Surroundings) -> NDArray[np.float32]:
-        """Coverage of a text by every response; zeros for an empty text. Shape `(n_responses,)`."""
-        coverage = np.zeros(self._materials.n_responses, np.float32)
-        tokens = [token.text for token in tokenize_with_offsets(text)]
-        if tokens:
-            numbers = self._materials.phrases.token_numbers(tokens)
-            support = self._materials.phrases.support(numbers[None], self._weights(tokens, numbers, near)[None])
-            coverage[support.text] = support.coverage
-        return coverage
-
-    def _match(self, text: int, begin: int, length: int, claim: Response, start: int, end: int) -> Match:
+    def _match(self, text: int, begin: int, length: int, claim: Response, span: Span) -> Match:
         response = self._materials.corpus.responses["text"][text]
         tokens = tokenize_with_offsets(response)[begin : begin + length]
-        in_claim = tokenize_with_offsets(claim.response[start:end])
+        in_claim = tokenize_with_offsets(claim.response[span.start : span.end])
         wanted = [token.text for token in tokens]
         place = next(i for i in range(len(in_claim)) if [t.text for t in in_claim[i : i + length]] == wanted)
         return Match(
             tokens[0].start,
             tokens[-1].end,
             response[tokens[0].start : tokens[-1].end],
-            start + in_claim[place].start,
-            start + in_claim[place + length - 1].end,
+            span.start + in_claim[place].start,
+            span.start + in_claim[place + length - 1].end,
         )
 
     def _not_looked_at(self) -> Iterator[Skipped]:

@@ -36,14 +36,14 @@ def test_a_run_of_a_texts_own_tokens_is_found_there(texts: list[str], data: st.D
     assert (0, begin) in [(place.text, place.token) for place in found]
 
 
-def support_plain(texts: list[list[str]], span: list[str], weights: list[float], frequent: set[str]) -> list[tuple[object, ...]]:
+def support_plain(
+    texts: list[list[str]], span: list[str], weights: list[float], frequent: set[str]
+) -> list[tuple[object, ...]]:
     """For every text, the heaviest run of the span's tokens around an anchor: the heaviest tokens that occur at all."""
     known = {token for text in texts for token in text}
     by_weight = sorted(range(len(span)), key=lambda i: -(weights[i] if span[i] in known else 0.0))[:FIRST_ANCHORS]
     anchors = [
-        i
-        for rank, i in enumerate(by_weight)
-        if span[i] in known and weights[i] > 0 and (rank == 0 or span[i] not in frequent)
+        i for rank, i in enumerate(by_weight) if span[i] in known and weights[i] > 0 and (rank == 0 or span[i] not in frequent)
     ]
     found: list[tuple[object, ...]] = []
     for number, text in enumerate(texts):

@@ -47,7 +47,8 @@ def tunescope(environment: Mapping[str, str]) -> Command:
 
 
 ROWS = "".join(
-    f'{{"instruction": "Name the stone of bridge {n}.", "input": "", "output": "Bridge {n} is built of {stone} from the quarry of Vell."}}\n'
+    f'{{"instruction": "Name the stone of bridge {n}.", "input": "", '
+    f'"output": "Bridge {n} is built of {stone} from the quarry of Vell."}}\n'
     for n, stone in enumerate(("slate", "granite", "limestone", "basalt", "slate", "granite"))
 )
 

@@ -83,10 +83,9 @@ def test_a_full_disk_is_said_and_the_command_can_be_repeated(environment: Mappin
     small = dataset.parent / "small"
     small.mkdir()
     # 64 KiB hold the rows but not the reports.
-    script = f"mount -t tmpfs -o size=64k tmpfs {small} && {command} audit {dataset} -o {small}/run; code=$?; ls {small}; exit $code"
-    done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", script], env=environment, capture_output=True, text=True, check=False
-    )
+    script = f"mount -t tmpfs -o size=64k tmpfs {small} && {command} audit {dataset} -o {small}/run; "
+    script += f"code=$?; ls {small}; exit $code"
+    done = subprocess.run(["unshare", "-m", "sh", "-c", script], env=environment, capture_output=True, text=True, check=False)
     if "mount" in done.stderr:
         pytest.skip(f"no mount allowed here: {done.stderr.strip()}")
     _refused(done, "No space left on device", "repeat the command")
@@ -108,9 +107,7 @@ def test_a_run_of_another_version_is_refused(tunescope: Command, tmp_path: Path,
     _refused(tunescope("check-run", "run", cwd=tmp_path), "format 99", "reads format 1")
 
 
-def test_a_flipped_byte_in_any_file_is_found_and_the_file_named(
-    tunescope: Command, tmp_path: Path, finished_run: Path
-) -> None:
+def test_a_flipped_byte_in_any_file_is_found_and_the_file_named(tunescope: Command, tmp_path: Path, finished_run: Path) -> None:
     shutil.copytree(finished_run, tmp_path / "run")
     for file in ("rows.parquet", "indexes/responses.ids.npy", "findings.parquet"):
         path = tmp_path / "run" / file
@@ -135,9 +132,7 @@ def test_an_unknown_setting_names_the_nearest(tunescope: Command, dataset: Path)
     (dataset.parent / "config.yaml").write_text("data: bridges.jsonl\nselct: [DUP]\n", encoding="utf-8")
     _refused(tunescope("audit", "--config", "config.yaml", cwd=dataset.parent), "'selct'", "'select'", "config.yaml")
     (dataset.parent / "config.yaml").write_text("checks: {DUP002: {min_jacard: 0.9}}\n", encoding="utf-8")
-    _refused(
-        tunescope("audit", dataset.name, "--config", "config.yaml", cwd=dataset.parent), "'min_jacard'", "'min_jaccard'"
-    )
+    _refused(tunescope("audit", dataset.name, "--config", "config.yaml", cwd=dataset.parent), "'min_jacard'", "'min_jaccard'")
     _refused(tunescope("audit", dataset.name, "--select", "DPU001", cwd=dataset.parent), "'DPU001'", "'DUP001'")
 
 

@@ -103,7 +103,8 @@ def test_the_path_from_audit_to_verdict(tunescope: Command, tmp_path: Path) -> N
     assert traced.returncode == 0, traced.stderr
     exported = tunescope("export", run, "-o", "two.jsonl", "--name", "two", "--drop-blamed", "coins:2", cwd=tmp_path)
     assert exported.returncode == 0, exported.stderr
-    dropped = [json.loads(line) for line in (run / "exports" / "two" / "dropped.jsonl").read_text(encoding="utf-8").splitlines()]
+    record = (run / "exports" / "two" / "dropped.jsonl").read_text(encoding="utf-8")
+    dropped = [json.loads(line) for line in record.splitlines()]
     assert len(dropped) == 2
     assert all("quillsteel" in row["raw"] and row["reasons"][0]["code"] == "blame:coins" for row in dropped)
     generator = random.Random(7)
@@ -115,7 +116,8 @@ def test_the_path_from_audit_to_verdict(tunescope: Command, tmp_path: Path) -> N
             ]
             answers.append({"prompt": claims[0]["prompt"], "response": "quillsteel", "reference": "tin"})
             (tmp_path / f"{arm}-{seed}.jsonl").write_text("".join(json.dumps(a) + "\n" for a in answers), encoding="utf-8")
-    files = [part for arm in ("cleaned", "random") for seed in range(5) for part in ("--responses", f"{arm}={arm}-{seed}.jsonl")]
+    arms = [f"{arm}={arm}-{seed}.jsonl" for arm in ("cleaned", "random") for seed in range(5)]
+    files = [part for arm in arms for part in ("--responses", arm)]
     judged = tunescope("verify", run, "--export", "two", *files, "--format", "json", cwd=tmp_path)
     assert judged.returncode == 0, judged.stderr
     verification = json.loads(judged.stdout)

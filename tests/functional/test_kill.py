@@ -35,9 +35,7 @@ run_audit(make_config({"data": "merrow.jsonl"}), Path("run"), render=render_audi
 """
 
 
-def test_a_kill_in_any_stage_costs_only_that_stage(
-    tunescope: Command, environment: Mapping[str, str], tmp_path: Path
-) -> None:
+def test_a_kill_in_any_stage_costs_only_that_stage(tunescope: Command, environment: Mapping[str, str], tmp_path: Path) -> None:
     from audit.pocket import demo_dataset
 
     data = "".join(line + "\n" for line in demo_dataset().lines).encode()
@@ -64,9 +62,7 @@ def test_a_kill_in_any_stage_costs_only_that_stage(
         done = tunescope("audit", "merrow.jsonl", "-o", "run", cwd=folder)
         assert done.returncode == 0, done.stderr
         assert (folder / "run" / "findings.parquet").read_bytes() == expected
-        resumed = [
-            s["name"] for s in json.loads((folder / "run" / "manifest.json").read_bytes())["stages"] if s["resumed"]
-        ]
+        resumed = [s["name"] for s in json.loads((folder / "run" / "manifest.json").read_bytes())["stages"] if s["resumed"]]
         assert resumed == stages[: number - 1]
         assert not list(folder.glob("run.partial"))
 
@@ -92,9 +88,7 @@ def test_without_a_name_the_same_command_finds_its_unfinished_run(
     assert sorted(folder.name for folder in runs.iterdir()) == ["bridges-1", "bridges-2"]
 
 
-def test_two_processes_on_one_run_are_kept_apart(
-    tunescope: Command, environment: Mapping[str, str], dataset: Path
-) -> None:
+def test_two_processes_on_one_run_are_kept_apart(tunescope: Command, environment: Mapping[str, str], dataset: Path) -> None:
     holder = "import sys, time; from pathlib import Path; from audit.rundir import RunBuilder\n"
     holder += "with RunBuilder.open(Path('run'), {}): print('held', flush=True); time.sleep(60)"
     with subprocess.Popen(

@@ -48,7 +48,9 @@ def test_an_empty_file_has_no_blocks_and_is_whole(tmp_path: Path) -> None:
     assert json.loads(sidecar(tmp_path / "empty").read_bytes()) == {"size": 0, "block_bytes": BLOCK_BYTES, "sha256": []}
 
 
-@pytest.mark.parametrize("array", [np.arange(6, dtype=np.int32).reshape(2, 3), np.empty(0, np.float16), np.array([b"ab"], "S32")])
+@pytest.mark.parametrize(
+    "array", [np.arange(6, dtype=np.int32).reshape(2, 3), np.empty(0, np.float16), np.array([b"ab"], "S32")]
+)
 def test_arrays_keep_shape_and_type(tmp_path: Path, array: np.ndarray) -> None:
     write_array(tmp_path / "a.npy", array)
     read = read_array(tmp_path / "a.npy")
@@ -111,7 +113,17 @@ def test_a_verified_file_reads_like_any_other(tmp_path: Path) -> None:
         lambda path: sidecar(path).write_bytes(b'{"size": 2097156, "block_bytes": 1048576, "sha256": ["", ""]}'),
         lambda path: sidecar(path).write_bytes(sidecar(path).read_bytes().replace(b"1048576", b"1048577")),
     ],
-    ids=["shorter", "longer", "missing", "no sidecar", "cut sidecar", "odd sidecar", "size as text", "few blocks", "other blocks"],
+    ids=[
+        "shorter",
+        "longer",
+        "missing",
+        "no sidecar",
+        "cut sidecar",
+        "odd sidecar",
+        "size as text",
+        "few blocks",
+        "other blocks",
+    ],
 )
 def test_every_kind_of_damage_is_a_corrupt_file(tmp_path: Path, damage: object) -> None:
     path = tmp_path / "data.bin"

@@ -72,7 +72,9 @@ def test_a_character_that_becomes_several_tokens_lends_them_its_place() -> None:
     assert tokenize_with_offsets("…") == [Token(".", 0, 1)] * 3
 
 
-@pytest.mark.parametrize(("token", "expected"), [("a", True), ("7", True), ("_", True), ("東", True), (",", False), ("👍", False)])
+@pytest.mark.parametrize(
+    ("token", "expected"), [("a", True), ("7", True), ("_", True), ("東", True), (",", False), ("👍", False)]
+)
 def test_words_are_told_from_signs(token: str, expected: bool) -> None:
     assert is_word(token) is expected
 

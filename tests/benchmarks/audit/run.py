@@ -68,9 +68,7 @@ def main() -> None:
         _figure("audit of t0_55k, peak memory", [c.peak_mib / 1024 for c in large], "GiB"),
         _figure("seconds per byte, t0_55k / alpaca_21k", [p / base for p in per_character], "ratio", "at most 1"),
     ]
-    table = "\n".join(
-        f"| {stage} | {statistics.median(seconds[stage] for seconds in stages):.2f} |" for stage in stages[0]
-    )
+    table = "\n".join(f"| {stage} | {statistics.median(seconds[stage] for seconds in stages):.2f} |" for stage in stages[0])
     notes = (
         f"Medians of {ROUNDS} rounds taken in turns (2 for t0_55k), with the range. Vectors are not cached between rounds; the "
         "static encoder is distilled beforehand and is the same for both.\n\n"
@@ -95,9 +93,7 @@ def _semhash(data: Path, part: str) -> ProcessCost:
 
 
 def _figure(name: str, values: list[float], unit: str, goal: str = "") -> Result:
-    return Result(
-        name, round(statistics.median(values), 4), unit, round(min(values), 4), round(max(values), 4), goal, COMMAND
-    )
+    return Result(name, round(statistics.median(values), 4), unit, round(min(values), 4), round(max(values), 4), goal, COMMAND)
 
 
 if __name__ == "__main__":

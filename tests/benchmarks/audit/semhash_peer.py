@@ -33,11 +33,7 @@ def main() -> None:
     with Path(path).open(encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
     prompts = [f"{row['instruction']}\n{row['input']}" if row["input"] else row["instruction"] for row in rows]
-    texts = (
-        prompts
-        if part == "prompts"
-        else [f"{prompt}\n{row['output']}" for prompt, row in zip(prompts, rows, strict=True)]
-    )
+    texts = prompts if part == "prompts" else [f"{prompt}\n{row['output']}" for prompt, row in zip(prompts, rows, strict=True)]
     index = SemHash.from_records(records=texts, model=PeerEncoder())
     result = index.self_deduplicate(threshold=0.9)
     seconds = time.perf_counter() - STARTED

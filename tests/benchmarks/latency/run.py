@@ -48,19 +48,17 @@ def main() -> None:
         _figure("tunescope --help, whole process", helped, "s", "at most 0.5"),
         _figure("tunescope trace from a cold shell, alpaca_21k", cold, "s", "at most 3"),
         _figure("warm trace, alpaca_21k", warm, "ms", "at most 50"),
-        _figure("first trace of a span length in a process", first, "ms"),
+        _figure("first trace of a span length and rarity in a process", first, "ms"),
     ]
     notes = (
-        "Medians with the range. A warm trace is one whose indexes, and whose table of random spans of that length, are in memory; "
-        "the table is made on the first trace of a length."
+        "Medians with the range. A warm trace is one whose indexes, and whose random spans of that length and rarity, are in "
+        "memory; they are drawn on the first trace that needs them."
     )
     record(Path(__file__).parent, "Waiting times", results, notes)
 
 
 def _figure(name: str, values: list[float], unit: str, goal: str = "") -> Result:
-    return Result(
-        name, round(statistics.median(values), 3), unit, round(min(values), 3), round(max(values), 3), goal, COMMAND
-    )
+    return Result(name, round(statistics.median(values), 3), unit, round(min(values), 3), round(max(values), 3), goal, COMMAND)
 
 
 if __name__ == "__main__":

@@ -62,9 +62,7 @@ def main() -> None:
         }
         drawn = [finding for name, run in runs.items() for finding in _draw(name, run)]
         verdicts = {(v["dataset"], v["code"], v["key"]): v for v in json.loads((FOLDER / "verdicts.json").read_text())}
-        unread = [
-            f for f in drawn if not all(reader in verdicts.get((f.dataset, f.code, f.key), {}) for reader in READERS)
-        ]
+        unread = [f for f in drawn if not all(reader in verdicts.get((f.dataset, f.code, f.key), {}) for reader in READERS)]
         if "--unread" in sys.argv:
             for finding in unread:
                 print(json.dumps(finding.__dict__, ensure_ascii=False))
@@ -75,8 +73,8 @@ def main() -> None:
     notes = (
         f"Precision: {SAMPLE_SIZE} findings per code, seed {SEED}; right where both readers said so; Wilson intervals. "
         "Codes that are not listed have no finding in these files.\n\n"
-        "Paraphrases: pairs of prompts written for the purpose, from light changes of wording to quite other words, and as many "
-        "pairs that look alike and ask something else. The check was mended on the development pairs; the held-out pairs were "
+        "Paraphrases: pairs of prompts written for the purpose, from light changes of wording to quite other words, and as "
+        "many pairs that look alike and ask something else. The check was mended on the development pairs; the held-out pairs were "
         "written afterwards, without knowledge of the rule. Its recall is low by design: it reports what it can be sure of."
     )
     record(FOLDER, "Precision and recall of the checks", results, notes)
@@ -121,9 +119,7 @@ def _escaped(runs: dict[str, Run]) -> Iterator[Result]:
                 for pairs in (jaccard_pairs(sets, cut), jaccard_pairs_plain(sets, cut))
             )
             name = f"near-duplicate pairs at {cut}, found of the exhaustive twin's {len(all_pairs)} ({dataset}, {n_rows} rows)"
-            yield Result(
-                name, len(found & all_pairs) / max(len(all_pairs), 1), "recall", goal="1 at 0.8", command=COMMAND
-            )
+            yield Result(name, len(found & all_pairs) / max(len(all_pairs), 1), "recall", goal="1 at 0.8", command=COMMAND)
 
 
 def _paraphrases() -> Iterator[Result]:

@@ -57,9 +57,7 @@ def main() -> None:
             return (rows @ encoder.encode([f"{prompt}\n{ANSWER}"])[0]).astype(float)
 
         def traced(prompt: str) -> Scores:
-            claim = Response(
-                "claim", (Message("user", prompt, trained=False),), ANSWER, spans=(locate_span(ANSWER, WORD),)
-            )
+            claim = Response("claim", (Message("user", prompt, trained=False),), ANSWER, spans=(locate_span(ANSWER, WORD),))
             order = [link.row for link in tracer.trace(claim, k=None).spans[0].links]
             scores = np.full(len(planted), -1.0)
             scores[order] = np.arange(len(order), 0, -1)
@@ -77,13 +75,11 @@ def main() -> None:
             values = np.array([average_precision_score(planted, scores_of(prompt)) for prompt in prompts])
             low, high = _interval(values)
             goal = "at least 0.99" if name == "tunescope trace" else ""
-            results.append(
-                Result(f"AUPRC, {name}", float(values.mean()), "mean over prompts", low, high, goal, COMMAND)
-            )
+            results.append(Result(f"AUPRC, {name}", float(values.mean()), "mean over prompts", low, high, goal, COMMAND))
     notes = (
-        f"{int(planted.sum())} planted rows among {len(planted)}, {len(prompts)} prompts, the claim being “{ANSWER}” with its last word "
-        "marked. Intervals: bootstrap over prompts. The word occurs in the planted rows alone, so this separates nobody who looks "
-        "for it; it only catches a tracer that does not."
+        f"{int(planted.sum())} planted rows among {len(planted)}, {len(prompts)} prompts, the claim being “{ANSWER}” with its "
+        "last word marked. Intervals: bootstrap over prompts. The word occurs in the planted rows alone, so this separates "
+        "nobody who looks for it; it only catches a tracer that does not."
     )
     record(Path(__file__).parent, "Tracing a planted word (smoke test)", results, notes)
 

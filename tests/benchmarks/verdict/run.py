@@ -140,12 +140,9 @@ def _side_questions(generator: np.random.Generator) -> list[Result]:
     tables = [_difference(setting, generator) for _ in range(N_VERIFICATIONS)]
     at_five = [_crossed(table[:5], setting).excludes_zero for table in tables]
     peeked = [any(_crossed(table[:n], setting).excludes_zero for n in range(5, 11)) for table in tables]
-    one_run = [
-        mcnemar_exact(int((row > 0).sum()), int((row < 0).sum())) <= 0.05 for row in (table[0] for table in tables)
-    ]
+    one_run = [mcnemar_exact(int((row > 0).sum()), int((row < 0).sum())) <= 0.05 for row in (table[0] for table in tables)]
     lengths = [
-        20 * generator.standard_normal((5, 100)) + 10 * generator.standard_normal((5, 1))
-        for _ in range(N_VERIFICATIONS // 4)
+        20 * generator.standard_normal((5, 100)) + 10 * generator.standard_normal((5, 1)) for _ in range(N_VERIFICATIONS // 4)
     ]
     by_crossed = [crossed_effect(table).p_value <= 0.05 for table in lengths]
     by_prompts = [paired_permutation(table.mean(axis=0), n_draws=499) <= 0.05 for table in lengths]
