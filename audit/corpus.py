@@ -362,6 +362,8 @@ class Corpus:
         Raises:
             IndexError: There is no such row.
         """
+        if not 0 <= number < len(self):
+            raise IndexError(f"no row {number} in a dataset of {len(self)}")
         record = self.rows.row(number, named=True)
         offset, length = self._turn_ranges[number]
         turns = self.turns.slice(offset, length).drop("row", "turn").iter_rows(named=True)

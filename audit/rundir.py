@@ -325,11 +325,13 @@ class Run:
                     remedy="audit the data again",
                 )
         listed = set(self.manifest["files"])
-        files = [path.relative_to(self.path) for path in sorted(self.path.rglob("*")) if path.is_file()]
+        # A checksum without its file counts as one too: the file is missing.
+        present = {path.relative_to(self.path).as_posix() for path in self.path.rglob("*") if path.is_file()}
+        present = {file.removesuffix(SIDECAR_SUFFIX) for file in present}
         # What a killed command left behind, such as traces/NAME.partial, is no part of the run.
-        files = [file for file in files if file.suffix != SIDECAR_SUFFIX and ".partial/" not in file.as_posix()]
+        files = sorted(file for file in present if f"{_PARTIAL}/" not in file)
         for file in files:
-            if file.as_posix() not in listed:
+            if file not in listed:
                 verify_file(self.path / file)
         return len(files)
 

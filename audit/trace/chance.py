@@ -1,8 +1,8 @@
 """How often a random span would have found a row this near: the null of every link.
 
 Random spans have as many tokens as the claim's and are as rare (document frequency in the same power of two), come from
-the responses to other prompts, and go through the same channels under the claim's own prompt; the row that a span comes
-from does not count for it. A link's chance is p = (1 + b) / (1 + B), where b of the B random spans reach its fused
+the responses to other prompts, each response being as likely as another, and go through the same channels under the
+claim's own prompt; the row that a span comes from does not count for it. A link's chance is p = (1 + b) / (1 + B), where b of the B random spans reach its fused
 score with *any* row, so it allows for the many rows that were looked at.
 
 Source: North, Curtis and Sham (2002), for (1 + b) / (1 + B).
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from audit.materials import Materials
 from audit.trace.ranking import FUSION_CONSTANT, PHRASE_WEIGHT, Surroundings, phrase_ranks
+from indexes.words import WordStream
 
 __all__ = ["N_NULL", "NullSpans", "frequency_bin"]
 
@@ -63,8 +64,8 @@ class NullSpans:
         """The best fused score of each random span with any row but its own, ascending; shape `(B,)`, B ≤ 999.
 
         Args:
-            n_tokens: Tokens of the claim's span.
-            n_holders: Responses that hold the whole of it.
+            n_tokens: Tokens of the claim's span, without words of the prompt at its ends.
+            n_holders: Responses that hold all of them.
             near: The claim's surroundings.
         """
         rarity = int(frequency_bin(np.array([n_holders]))[0])
@@ -78,9 +79,9 @@ class NullSpans:
         if (n_tokens, rarity) not in self._drawn:
             grams = self._grams_of(n_tokens)
             fitting = grams.position[frequency_bin(grams.other_texts) == rarity]
-            generator = np.random.default_rng([_SEED, n_tokens, rarity])
-            position = np.sort(generator.choice(fitting, size=min(N_NULL, len(fitting)), replace=False))
             phrases, rows = self._materials.phrases, self._materials.row_of_response
+            generator = np.random.default_rng([_SEED, n_tokens, rarity])
+            position = _draw(fitting, phrases.stream, generator)
             spans = phrases.stream.ids[position[:, None] + np.arange(n_tokens)].astype(np.int64)
             support = phrases.support(spans, phrases.weights[spans])
             own_text = np.searchsorted(phrases.stream.offsets, position, side="right") - 1
@@ -106,6 +107,17 @@ class NullSpans:
                 hashes ^= hashes >> np.uint64(29)
             self._grams[n_tokens] = _Grams(begins, _other_texts(hashes, text[begins]))
         return self._grams[n_tokens]
+
+
+def _draw(fitting: NDArray[np.int64], stream: WordStream, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Up to `N_NULL` of the positions, ascending; every text has the same chance, as a claim is one span of one answer.
+
+    Efraimidis and Spirakis (2006): the largest of log(u) / weight are a weighted sample without replacement.
+    """
+    text = np.searchsorted(stream.offsets, fitting, side="right") - 1
+    weight = 1.0 / (stream.offsets[text + 1] - stream.offsets[text])
+    keys = np.log(generator.random(len(fitting))) / weight
+    return np.sort(fitting[np.argsort(-keys, kind="stable")[:N_NULL]])
 
 
 def _other_texts(hashes: NDArray[np.uint64], text: NDArray[np.int32]) -> NDArray[np.int64]:

@@ -57,12 +57,14 @@ class _Evidence:
         support: The responses that hold more of the span than of the right answer.
         surplus: How much more, as a share of the span's weight; float32, shape `(n_hits,)`.
         ranks: Their ranks by surplus; int64, same shape.
-        refuted: Responses that state the right answer as much as the wrong one; bool, shape `(n_responses,)`.
+        coverage: The share of the span's weight that each response holds; float32, shape `(n_responses,)`.
+        refuted: Responses that state the right answer as much as the wrong one; bool, same shape.
     """
 
     support: Support
     surplus: NDArray[np.float32]
     ranks: NDArray[np.int64]
+    coverage: NDArray[np.float32]
     refuted: NDArray[np.bool_]
 
 
@@ -123,8 +125,11 @@ class Tracer:
         channels = dict(near.channels)
         if self._transformer is not None:
             order, channels[Channel.TRANSFORMER] = self._ordered_again(order, fused, evidence.refuted, claim.prompt)
+        # The null is as long and as rare as what is evidence: words of the prompt at the span's ends count for nothing.
+        places = np.flatnonzero(weights)
+        n_whole = int(np.sum(evidence.coverage == 1))
+        null = self._nulls.fused(int(places[-1] - places[0]) + 1, n_whole, near)
         n_holders = self._materials.phrases.n_texts_with(span.text)
-        null = self._nulls.fused(len(tokens), n_holders, near)
         hit_of = {text: hit for hit, text in enumerate(support.text.tolist())}
         links = tuple(
             self._link(claim, span, text, hit_of.get(text), evidence, channels, fused, null) for text in order[:k].tolist()
@@ -147,7 +152,7 @@ class Tracer:
         support = support.only(coverage[support.text] > contrast[support.text])
         surplus = np.round(support.coverage - contrast[support.text], SUPPORT_DECIMALS)
         refuted = contrast >= np.maximum(coverage, np.float32(LEAST_COVERAGE))
-        return _Evidence(support, surplus, phrase_ranks(support.span, surplus), refuted)
+        return _Evidence(support, surplus, phrase_ranks(support.span, surplus), coverage, refuted)
 
     def _ordered_again(
         self, order: NDArray[np.int64], fused: NDArray[np.float64], refuted: NDArray[np.bool_], prompt: str

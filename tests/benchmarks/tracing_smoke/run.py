@@ -1,4 +1,4 @@
-"""`make bench-tracing-smoke`: planted errors of one word, found by whom?
+"""`make bench-tracing-smoke`: planted errors of one word, found by whom? And is the chance of a link honest?
 
 A smoke test and no more: the planted word stands in exactly the planted rows, so the baseline *rows that hold the word* is
 already perfect. It shows that the trace is not worse than `grep`; ranking among holders is measured elsewhere.
@@ -27,6 +27,7 @@ from indexes.words import tokenize
 from reports.render import render_audit
 from tests.benchmarks.data import data_folder
 from tests.benchmarks.record import Result, record
+from tests.benchmarks.tracing_smoke.chance import chance_on_probes
 
 COMMAND = "make bench-tracing-smoke"
 WORD = "Na"
@@ -76,10 +77,14 @@ def main() -> None:
             low, high = _interval(values)
             goal = "at least 0.99" if name == "tunescope trace" else ""
             results.append(Result(f"AUPRC, {name}", float(values.mean()), "mean over prompts", low, high, goal, COMMAND))
+        alpaca = data_folder() / "alpaca" / "alpaca_21k.jsonl"
+        results += chance_on_probes(alpaca, Path(scratch), COMMAND)
     notes = (
         f"{int(planted.sum())} planted rows among {len(planted)}, {len(prompts)} prompts, the claim being “{ANSWER}” with its "
         "last word marked. Intervals: bootstrap over prompts. The word occurs in the planted rows alone, so this separates "
-        "nobody who looks for it; it only catches a tracer that does not."
+        "nobody who looks for it; it only catches a tracer that does not.\n\n"
+        "No-fault probes: a random stretch of one to four words of a held-out answer under the prompt of another held-out row. "
+        "Chances are discrete, and a probe that no row supports has chance 1."
     )
     record(Path(__file__).parent, "Tracing a planted word (smoke test)", results, notes)
 
