@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from audit.checks import CHECKS, Check, options_of
 from audit.config import make_config
 from audit.corpus import Corpus, SourceSummary, write_corpus
 from audit.findings import Finding
-from audit.materials import Materials, build_bm25, build_vectors, build_words
+from audit.materials import Materials, Need, build_bm25, build_vectors, build_words
 from audit.pipeline import run_audit
 from audit.pocket import demo_dataset
 from audit.rundir import Run
@@ -60,6 +60,7 @@ def no_reports(summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame, si
 def _offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setattr(os, "fsync", lambda descriptor: None)  # what a power cut would leave is not tested here
         if "TUNESCOPE_CACHE" not in os.environ:
             patch.setenv("TUNESCOPE_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -126,14 +127,17 @@ def read_rows(read_file: ReadFile) -> ReadRows:
 
 @pytest.fixture
 def make_materials(tmp_path: Path, read_rows: ReadRows, tiny_model: str) -> MakeMaterials:
-    """The corpus of some records with every index."""
+    """The corpus of some records with its indexes."""
 
-    def make(rows: Rows, **options: Any) -> Materials:
+    def make(rows: Rows, needs: Collection[Need] = tuple(Need), **options: Any) -> Materials:
         corpus = read_rows(rows, **options)
-        build_words(tmp_path, corpus)
         materials = Materials(tmp_path, corpus)
-        build_bm25(tmp_path, materials)
-        build_vectors(tmp_path, corpus, tiny_model)
+        if Need.WORDS in needs:
+            build_words(tmp_path, corpus)
+        if Need.BM25 in needs:
+            build_bm25(tmp_path, materials)
+        if Need.VECTORS in needs:
+            build_vectors(tmp_path, corpus, tiny_model)
         return materials
 
     return make
@@ -149,7 +153,7 @@ def find_in(make_materials: MakeMaterials) -> FindIn:
 
     def find(code: str, rows: Rows, **options: Any) -> list[Finding]:
         check = check_of(code)
-        return list(check.find(make_materials(rows), options_of(check, options)))
+        return list(check.find(make_materials(rows, check.needs), options_of(check, options)))
 
     return find
 

@@ -141,8 +141,9 @@ class Request:
         literal = tuple(
             token for token in tokens if token[0].isdigit() or token in _SYMBOLS or token in _POLARITY or token == "t"
         )
-        directed = tuple(stems) if any(token in _DIRECTED or _stem(token) in _DIRECTED_STEMS for token in tokens) else ()
-        return cls(frozenset(stems), relations, literal, directed)
+        verbs = [token for token in tokens if not _is_empty(token)]  # not "the following text"
+        is_directed = any(token in _DIRECTED or _stem(token) in _DIRECTED_STEMS for token in verbs)
+        return cls(frozenset(stems), relations, literal, tuple(stems) if is_directed else ())
 
 
 def _is_empty(token: str) -> bool:

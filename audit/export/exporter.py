@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -65,7 +66,8 @@ class ExportPlan:
     @property
     def counts(self) -> dict[str, int]:
         """Code -> rows that leave for it; a row with two reasons counts under both."""
-        return dict(sorted(Counter(r.code for reasons in self.selection.reasons.values() for r in reasons).items()))
+        codes = ({reason.code for reason in reasons} for reasons in self.selection.reasons.values())
+        return dict(sorted(Counter(code for of_row in codes for code in of_row).items()))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -112,7 +114,8 @@ def plan_export(run: Run, request: ExportRequest) -> ExportPlan:
         raise InputError("no row would be left", remedy="drop less")
     group_column = request.group_column or run.settings.get("group_column")
     controls = tuple(
-        draw_control(run.corpus.rows, run.signals, selection.dropped, seed, group_column) for seed in request.control_seeds
+        draw_control(run.corpus.rows, run.signals, selection.dropped, seed, group_column)
+        for seed in dict.fromkeys(request.control_seeds)
     )
     return ExportPlan(run, request, source, selection, controls)
 
@@ -136,7 +139,7 @@ def write_export(plan: ExportPlan, out: Path, name: str | None = None) -> Export
         path = out.with_name(f"{out.stem}.random-{control.seed}{out.suffix}")
         outputs.append((path, [row for row in range(rows.height) if row not in removed]))
     for path, _ in outputs:
-        if path.exists() and not path.is_char_device():
+        if path.exists():
             raise InputError("the file exists", where=str(path), remedy="choose another with -o, or remove it")
     written = []
     try:
@@ -169,11 +172,13 @@ def _write_new(path: Path, write: Callable[[BinaryIO], None]) -> str:
         unfinished.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         why = error.strerror or str(error)
         raise InputError(
             "cannot be written", where=str(path), why=why, remedy="free space, or choose another place with -o"
         ) from error
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()
     return digest
 
 

@@ -2,8 +2,8 @@
 
 Random spans have as many tokens as the claim's and are as rare (document frequency in the same power of two), come from
 the responses to other prompts, each response being as likely as another, and go through the same channels under the
-claim's own prompt; the row that a span comes from does not count for it. A link's chance is p = (1 + b) / (1 + B), where b of the B random spans reach its fused
-score with *any* row, so it allows for the many rows that were looked at.
+claim's own prompt; the row that a span comes from does not count for it. A link's chance is p = (1 + b) / (1 + B), where
+b of the B random spans reach its fused score with *any* row, so it allows for the many rows that were looked at.
 
 Source: North, Curtis and Sham (2002), for (1 + b) / (1 + B).
 """

@@ -52,9 +52,7 @@ def test_swapping_the_arms_mirrors_the_effect(arms: Arms) -> None:
     if result.effect.interval_95 is not None and mirrored.effect.interval_95 is not None:
         low, high = result.effect.interval_95.low, result.effect.interval_95.high
         assert (mirrored.effect.interval_95.low, mirrored.effect.interval_95.high) == pytest.approx((-high, -low))
-    assert [effect.p_value for effect in mirrored.secondary] == pytest.approx(
-        [effect.p_value for effect in result.secondary]
-    )
+    assert [effect.p_value for effect in mirrored.secondary] == pytest.approx([effect.p_value for effect in result.secondary])
 
 
 @settings(deadline=None, max_examples=60)

@@ -122,16 +122,12 @@ def test_lines_are_counted_from_1_blank_ones_included(tmp_path: Path) -> None:
             (Span(13, 18, "40 km", 0.98),),
             id="LettuceDetect",
         ),
-        pytest.param(
-            [{"start": 13, "prob": 0.4, "end": 18}], (Span(13, 18, "40 km", 0.4),), id="Mu-SHROOM soft labels"
-        ),
+        pytest.param([{"start": 13, "prob": 0.4, "end": 18}], (Span(13, 18, "40 km", 0.4),), id="Mu-SHROOM soft labels"),
         pytest.param([[13, 18]], (Span(13, 18, "40 km"),), id="Mu-SHROOM hard labels"),
         pytest.param([[13, 18, 1]], (Span(13, 18, "40 km", 1.0),), id="offsets with a number"),
         pytest.param(["Vorn"], (Span(5, 9, "Vorn"), Span(47, 51, "Vorn")), id="HaluEval: every occurrence"),
         pytest.param([{"text": "Tarn", "score": 2}], (Span(36, 40, "Tarn", 2.0),), id="words with a score"),
-        pytest.param(
-            [[36, 40], "Tarn", [13, 18]], (Span(13, 18, "40 km"), Span(36, 40, "Tarn")), id="by place, each once"
-        ),
+        pytest.param([[36, 40], "Tarn", [13, 18]], (Span(13, 18, "40 km"), Span(36, 40, "Tarn")), id="by place, each once"),
     ],
 )
 def test_the_spans_of_detectors_load_as_they_are(tmp_path: Path, spans: object, expected: tuple[Span, ...]) -> None:

@@ -70,7 +70,7 @@ def test_an_interrupted_run_goes_on_with_what_is_missing(tmp_path: Path) -> None
     with pytest.raises(KeyboardInterrupt):
         build(tmp_path / "run", made=made, fail_at="three")
     assert made == ["one", "two"]
-    with pytest.raises(InputError, match="is no finished run.*its audit was interrupted.*repeat"):
+    with pytest.raises(InputError, match=r"is no finished run.*its audit was interrupted.*repeat"):
         Run.open(tmp_path / "run")
     run = build(tmp_path / "run", made=made)
     assert made == ["one", "two", "three"]

@@ -47,9 +47,7 @@ def answer_file(name: str, wrong: Sequence[bool], **fields: Callable[[int], Any]
     )
 
 
-def arms_of(
-    cleaned: Sequence[Sequence[bool]], random: Sequence[Sequence[bool]], **fields: Callable[[int], Any]
-) -> Arms:
+def arms_of(cleaned: Sequence[Sequence[bool]], random: Sequence[Sequence[bool]], **fields: Callable[[int], Any]) -> Arms:
     tables = {"cleaned": cleaned, "random": random}
     return {
         arm: [answer_file(f"{arm}-{run}.jsonl", wrong, **fields) for run, wrong in enumerate(table)]
@@ -157,9 +155,7 @@ def test_traced_prompts_are_left_out_and_counted() -> None:
 
 def test_nothing_is_left_when_all_was_traced() -> None:
     sentence = error_of(five_runs(0.2, 0.6, n_prompts=3, split=control_from(2)), traced_prompts=[prompt(0), prompt(1)])
-    assert sentence.startswith(
-        "cleaned-0.jsonl: no held-out prompt is left (of 3 prompts, 2 were traced and 1 are control)"
-    )
+    assert sentence.startswith("cleaned-0.jsonl: no held-out prompt is left (of 3 prompts, 2 were traced and 1 are control)")
 
 
 def test_traced_prompts_need_no_reference_and_all_others_do() -> None:
@@ -177,15 +173,11 @@ def test_one_file_may_speak_for_all_on_reference_split_and_group() -> None:
     assert (result.n_prompts, result.n_control, result.n_units) == (5, 5, 1)
 
 
-@pytest.mark.parametrize(
-    ("field", "value"), [("reference", ("Oldtown",)), ("split", Split.CONTROL), ("group", "other")]
-)
+@pytest.mark.parametrize(("field", "value"), [("reference", ("Oldtown",)), ("split", Split.CONTROL), ("group", "other")])
 def test_files_that_disagree_on_a_prompt_are_an_error(field: str, value: object) -> None:
     arms = five_runs(0.2, 0.6, split=lambda i: Split.HELD_OUT, group=lambda i: "one")
     first = arms["random"][1].responses
-    arms["random"][1] = replace(
-        arms["random"][1], responses=(*first[:4], replace(first[4], **{field: value}), *first[5:])
-    )
+    arms["random"][1] = replace(arms["random"][1], responses=(*first[:4], replace(first[4], **{field: value}), *first[5:]))
     assert error_of(arms).startswith(f"random-1.jsonl:5: another {field} for the prompt '{prompt(4)}'")
 
 
@@ -203,18 +195,14 @@ def test_a_prompt_that_one_file_lacks_is_named_with_both_files() -> None:
         " answer the same prompts in every file"
     )
     more = {**five_runs(0.2, 0.6), "original": [answer_file("original.jsonl", [True] * 61)]}
-    assert error_of(more).startswith(
-        f"cleaned-0.jsonl: no answer to the prompt '{prompt(60)}' (original.jsonl:61 has one)"
-    )
+    assert error_of(more).startswith(f"cleaned-0.jsonl: no answer to the prompt '{prompt(60)}' (original.jsonl:61 has one)")
 
 
 def test_a_prompt_answered_twice_in_a_file_is_an_error() -> None:
     arms = five_runs(0.2, 0.6)
     file = arms["cleaned"][1]
     arms["cleaned"][1] = replace(file, responses=(*file.responses, replace(file.responses[2], line=61)))
-    assert error_of(arms).startswith(
-        f"cleaned-1.jsonl:61: the prompt '{prompt(2)}' is answered twice (first on line 3)"
-    )
+    assert error_of(arms).startswith(f"cleaned-1.jsonl:61: the prompt '{prompt(2)}' is answered twice (first on line 3)")
 
 
 def test_both_arms_are_needed_with_equally_many_runs() -> None:
@@ -236,10 +224,7 @@ def test_a_conversation_is_another_prompt_than_its_last_turn() -> None:
 
 def test_other_arms_are_described_and_decide_nothing() -> None:
     arms = five_runs(0.2, 0.6)
-    others = {
-        name: [answer_file(f"{name}.jsonl", [True] * 60, response=lambda i: "")]
-        for name in ("near", "mine", "original")
-    }
+    others = {name: [answer_file(f"{name}.jsonl", [True] * 60, response=lambda i: "")] for name in ("near", "mine", "original")}
     result = verify_answers({**others, **arms})
     assert result.verdict is Verdict.CONFIRMED
     assert result.effect == verify_answers(arms).effect
@@ -324,16 +309,12 @@ def test_groups_widen_the_interval_where_prompts_of_a_group_go_together() -> Non
 def test_secondary_outcomes_are_measured_and_corrected_together() -> None:
     def said(arm: str, share: int) -> Callable[[int], str]:
         return lambda i: (
-            f"{arm}: Vorn {i}."
-            if i % 10 < share
-            else (f"{arm}: I don't know." if i % 10 == 9 else f"{arm} Newport {i}")
+            f"{arm}: Vorn {i}." if i % 10 < share else (f"{arm}: I don't know." if i % 10 == 9 else f"{arm} Newport {i}")
         )
 
     arms: Arms = {
         arm: [
-            answer_file(
-                f"{arm}-{run}", [False] * 60, response=said(f"{arm} {'long ' * 3 * (arm == 'random')}{run}", share)
-            )
+            answer_file(f"{arm}-{run}", [False] * 60, response=said(f"{arm} {'long ' * 3 * (arm == 'random')}{run}", share))
             for run in range(5)
         ]
         for arm, share in (("cleaned", 1), ("random", 5))
@@ -386,9 +367,7 @@ def test_arms_are_read_from_files_in_the_order_given(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         record = {"prompt": "Q", "response": f"answer {name}", "reference": "x"}
         (tmp_path / f"{name}.jsonl").write_text(json.dumps(record) + "\n")
-    arms = read_arms(
-        [("cleaned", tmp_path / "b.jsonl"), ("random", tmp_path / "c.jsonl"), ("cleaned", tmp_path / "a.jsonl")]
-    )
+    arms = read_arms([("cleaned", tmp_path / "b.jsonl"), ("random", tmp_path / "c.jsonl"), ("cleaned", tmp_path / "a.jsonl")])
     assert {arm: [Path(file.name).name for file in files] for arm, files in arms.items()} == {
         "cleaned": ["b.jsonl", "a.jsonl"],
         "random": ["c.jsonl"],

@@ -7,9 +7,7 @@ import pytest
 from audit.verify.outcomes import Outcome, Rubric, Score, repeated_fraction, word_string
 
 
-def outcome(
-    answer: str, *reference: str, prompt: str = "How long is Lake Vorn?", traced: tuple[str, ...] = ()
-) -> Outcome:
+def outcome(answer: str, *reference: str, prompt: str = "How long is Lake Vorn?", traced: tuple[str, ...] = ()) -> Outcome:
     return Rubric.of(prompt, reference, map(word_string, traced)).score(answer).outcome
 
 

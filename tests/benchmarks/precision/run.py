@@ -75,7 +75,7 @@ def main() -> None:
         "Codes that are not listed have no finding in these files.\n\n"
         "Paraphrases: pairs of prompts written for the purpose, from light changes of wording to quite other words, and as "
         "many pairs that look alike and ask something else. The check was mended on the development pairs; the held-out pairs "
-        "were written afterwards, without knowledge of the rule. Its recall is low by design: it reports what it can be sure of."
+        "were written afterwards, without knowledge of the rule. Its recall is low by design: it reports what is certain."
     )
     record(FOLDER, "Precision and recall of the checks", results, notes)
 

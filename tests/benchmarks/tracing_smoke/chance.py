@@ -33,6 +33,7 @@ LONGEST = 4
 
 def chance_on_probes(dataset: Path, scratch: Path, command: str) -> Iterator[Result]:
     """The share of probes whose best link has a chance of at most each level."""
+    scratch.mkdir(parents=True)
     lines = dataset.read_text(encoding="utf-8").splitlines(keepends=True)
     generator = np.random.default_rng(11)
     held_out = set(generator.choice(len(lines), N_HELD_OUT, replace=False).tolist())

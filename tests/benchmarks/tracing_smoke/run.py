@@ -77,14 +77,15 @@ def main() -> None:
             low, high = _interval(values)
             goal = "at least 0.99" if name == "tunescope trace" else ""
             results.append(Result(f"AUPRC, {name}", float(values.mean()), "mean over prompts", low, high, goal, COMMAND))
-        alpaca = data_folder() / "alpaca" / "alpaca_21k.jsonl"
-        results += chance_on_probes(alpaca, Path(scratch), COMMAND)
+        for name in ("alpaca_21k", "alpaca_random_9k_quality"):
+            results += chance_on_probes(data_folder() / "alpaca" / f"{name}.jsonl", Path(scratch) / name, COMMAND)
     notes = (
         f"{int(planted.sum())} planted rows among {len(planted)}, {len(prompts)} prompts, the claim being “{ANSWER}” with its "
         "last word marked. Intervals: bootstrap over prompts. The word occurs in the planted rows alone, so this separates "
         "nobody who looks for it; it only catches a tracer that does not.\n\n"
         "No-fault probes: a random stretch of one to four words of a held-out answer under the prompt of another held-out row. "
-        "Chances are discrete, and a probe that no row supports has chance 1."
+        "Chances are discrete, and a probe that no row supports has chance 1. The null was mended on alpaca_21k (random spans "
+        "had been drawn by position, which favours long answers); alpaca_random_9k_quality was looked at only afterwards."
     )
     record(Path(__file__).parent, "Tracing a planted word (smoke test)", results, notes)
 
