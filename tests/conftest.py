@@ -33,8 +33,8 @@ settings.load_profile("tunescope")
 
 Rows = Sequence[dict[str, Any] | str | bytes]
 
-# Words of the tests' own prompts that the demonstration dataset does not have.
-_WORDS = "what is are the capital of list name give three ways methods for saving to save water convert celsius fahrenheit"
+# Words that the toy encoder takes for one another; they also serve the tests' own prompts.
+_SYNONYMS = ("name list give", "three 3", "ways methods", "to for of", "save saving", "keep keeping")
 
 
 def alpaca(instruction: str, output: str, **extra: Any) -> dict[str, Any]:
@@ -77,12 +77,15 @@ def shared_data() -> Path:
 
 def write_tiny_encoder(folder: Path) -> None:
     """A static encoder as `load_static` leaves it: whole words for pieces, and a random table."""
-    words = sorted({*tokenize(" ".join(demo_dataset().lines)), *_WORDS.split()})
-    tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(["[UNK]", *words])}, unk_token="[UNK]"))
+    words = sorted({*tokenize(" ".join((*demo_dataset().lines, *_SYNONYMS))), "water", "capital", "islands"})
+    numbers = {word: number for number, word in enumerate(["[UNK]", *words])}
+    tokenizer = Tokenizer(models.WordLevel(numbers, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    table = np.random.default_rng(0).standard_normal((len(words) + 1, 48)).astype(np.float16)
+    table = np.random.default_rng(0).standard_normal((len(numbers), 48)).astype(np.float16)
     table[0] = 0
+    for first, *others in map(str.split, _SYNONYMS):
+        table[[numbers[other] for other in others]] = table[numbers[first]]
     write_bytes(folder / "tokenizer.json", tokenizer.to_str().encode())
     write_array(folder / "table.npy", table)
 
@@ -98,6 +101,15 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
+@pytest.fixture(scope="session")
+def demo_run(tmp_path_factory: pytest.TempPathFactory, tiny_model: str) -> Run:
+    """A run of the demonstration dataset; nothing is to be added to it."""
+    folder = tmp_path_factory.mktemp("demo")
+    (folder / "merrow.jsonl").write_bytes(jsonl(demo_dataset().lines))
+    config = make_config({"data": str(folder / "merrow.jsonl"), "encoder": tiny_model})
+    return run_audit(config, folder / "run", render=no_reports)
+
+
 ReadRows = Callable[..., Corpus]
 ReadFile = Callable[..., tuple[Corpus, SourceSummary]]
 MakeMaterials = Callable[..., Materials]
@@ -105,18 +117,32 @@ FindIn = Callable[..., list[Finding]]
 AuditRows = Callable[..., Run]
 
 
+def read_dataset(folder: Path, name: str, content: bytes, **options: Any) -> tuple[Corpus, SourceSummary]:
+    """Write a file of some bytes to a folder and read it as a dataset: the corpus, and what was counted."""
+    source, rows = folder / name, folder / f"{name}.rows.parquet"
+    source.write_bytes(content)
+    read: list[SourceSummary] = []
+    write_file(rows, lambda file: read.append(write_corpus(source, file, **options)))
+    return Corpus.load(rows), read[0]
+
+
+def index_rows(folder: Path, rows: Rows, model: str, needs: Collection[Need] = tuple(Need), **options: Any) -> Materials:
+    """The corpus of some records with its indexes, in a folder."""
+    corpus, _ = read_dataset(folder, "data.jsonl", jsonl(rows), **options)
+    materials = Materials(folder, corpus)
+    if Need.WORDS in needs:
+        build_words(folder, corpus)
+    if Need.BM25 in needs:
+        build_bm25(folder, materials)
+    if Need.VECTORS in needs:
+        build_vectors(folder, corpus, model)
+    return materials
+
+
 @pytest.fixture
 def read_file(tmp_path: Path) -> ReadFile:
-    """Write a file of some bytes and read it as a dataset: the corpus, and what was counted."""
-
-    def read(name: str, content: bytes, **options: Any) -> tuple[Corpus, SourceSummary]:
-        source, rows = tmp_path / name, tmp_path / f"{name}.rows.parquet"
-        source.write_bytes(content)
-        read: list[SourceSummary] = []
-        write_file(rows, lambda file: read.append(write_corpus(source, file, **options)))
-        return Corpus.load(rows), read[0]
-
-    return read
+    """`read_dataset` in a folder of the test's own."""
+    return lambda name, content, **options: read_dataset(tmp_path, name, content, **options)
 
 
 @pytest.fixture
@@ -126,21 +152,9 @@ def read_rows(read_file: ReadFile) -> ReadRows:
 
 
 @pytest.fixture
-def make_materials(tmp_path: Path, read_rows: ReadRows, tiny_model: str) -> MakeMaterials:
-    """The corpus of some records with its indexes."""
-
-    def make(rows: Rows, needs: Collection[Need] = tuple(Need), **options: Any) -> Materials:
-        corpus = read_rows(rows, **options)
-        materials = Materials(tmp_path, corpus)
-        if Need.WORDS in needs:
-            build_words(tmp_path, corpus)
-        if Need.BM25 in needs:
-            build_bm25(tmp_path, materials)
-        if Need.VECTORS in needs:
-            build_vectors(tmp_path, corpus, tiny_model)
-        return materials
-
-    return make
+def make_materials(tmp_path: Path, tiny_model: str) -> MakeMaterials:
+    """`index_rows` in a folder of the test's own."""
+    return lambda rows, needs=tuple(Need), **options: index_rows(tmp_path, rows, tiny_model, needs, **options)
 
 
 def check_of(code: str) -> Check:

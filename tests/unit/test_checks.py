@@ -233,16 +233,16 @@ def test_a_request_is_read_into_its_parts() -> None:
 
 def test_a_prompt_in_other_words_is_found(find_in: FindIn) -> None:
     rows = [
-        alpaca("Name three ways of saving water.", "Take shorter showers."),
+        alpaca("Name three ways of saving water", "Take shorter showers."),
         alpaca("What is the capital of the islands?", "Ostrand."),
         alpaca("Give three methods of saving water", "Mend the taps, and wash less often."),
     ]
-    (finding,) = find_in("DUP003", rows, min_similarity=0.5)
+    (finding,) = find_in("DUP003", rows)
     assert (finding.row, finding.turn, finding.evidence.related) == (2, None, (0,))
-    assert finding.message == "Asks the same as data.jsonl#0: “Name three ways of saving water.”."
+    assert finding.message == "Asks the same as data.jsonl#0: “Name three ways of saving water”."
     assert finding.evidence.quote == "Give three methods of saving water"
-    assert finding.evidence.value is not None
-    assert finding.evidence.value >= 0.5
+    assert finding.evidence.value == pytest.approx(1, abs=2e-4)  # the vectors are kept with three digits
+    assert finding.evidence.limit == 0.8
 
 
 def test_the_same_prompt_with_another_answer_is_found_and_the_row_repeated_is_not(find_in: FindIn) -> None:

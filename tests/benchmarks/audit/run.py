@@ -63,6 +63,11 @@ def main() -> None:
             "ratio",
             "at most 1",
         ),
+        _figure(
+            "duplicate stages / semhash on prompts, its start-up and reading left out",
+            [a / json.loads(b.stdout)["seconds"] for a, b in zip(duplicates, prompts, strict=True)],
+            "ratio",
+        ),
         _figure(f"semhash {version}, prompts, peak memory", [c.peak_mib / 1024 for c in prompts], "GiB"),
         _figure("audit of t0_55k, whole process", [c.seconds for c in large], "s"),
         _figure("audit of t0_55k, peak memory", [c.peak_mib / 1024 for c in large], "GiB"),
