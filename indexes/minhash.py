@@ -24,6 +24,10 @@ _PERMUTATIONS = 128
 _BANDS = 32
 _SEED = 42
 _PAIRS_AT_ONCE = 1 << 14
+# A template that fills a dataset puts thousands of texts into one band. Beyond this size its members are compared with the
+# first ones only: each still meets those that it repeats, and the pairs grow with the texts and not with their square.
+_LARGE_GROUP = 1000
+_OF_LARGE_GROUP = 64
 _MULTIPLIERS = np.array(
     [0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93, 0xA0761D6478BD642F], np.uint64
 )
@@ -81,6 +85,9 @@ def shingle_sets(stream: WordStream, size: int) -> ShingleSets:
 
 def jaccard_pairs(sets: ShingleSets, min_jaccard: float) -> JaccardPairs:
     """All pairs of sets with a Jaccard similarity of at least `min_jaccard`; empty sets match nothing.
+
+    Of more than 1,000 sets with the same band, each is compared with the first 64; the result then lacks pairs among the
+    others.
 
     Args:
         sets: The texts.
@@ -169,8 +176,9 @@ def _pairs_of_equal(band: NDArray[np.uint32], sizes: NDArray[np.int64], min_jacc
     for begin, length in zip(begins[lengths > 1].tolist(), lengths[lengths > 1].tolist(), strict=True):
         group = order[begin : begin + length]
         group = np.sort(group)
+        nearest = len(group) if len(group) <= _LARGE_GROUP else _OF_LARGE_GROUP
         for place in range(1, len(group)):
-            later, earlier = group[place], group[:place]
+            later, earlier = group[place], group[: min(place, nearest)]
             ratio = sizes[earlier] / sizes[later]
             fits = (ratio >= min_jaccard) & (ratio <= 1 / min_jaccard)
             found.append(later * n_texts + earlier[fits])

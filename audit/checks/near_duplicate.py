@@ -1,8 +1,10 @@
 """DUP002: a row is nearly the same text as an earlier one.
 
 What: prompt and response together share at least 80 % of their runs of three words with those of an earlier row
-(Jaccard similarity). Candidates come from MinHash, and the similarity of every candidate is then computed exactly.
-Letter case, punctuation and white space do not count. Exact duplicates are left to DUP001.
+(Jaccard similarity), and so do the responses alone: another question about the same passage is no duplicate. Candidates
+come from MinHash, and the similarity of every candidate is then computed exactly. Letter case, punctuation and white
+space do not count. Exact duplicates are left to DUP001. Where over 1,000 rows look alike, as those of one template, each
+is compared with the first 64 of them.
 
 Why it matters: near-duplicates count several times in training and leak between splits.
 

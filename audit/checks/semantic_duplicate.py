@@ -17,6 +17,7 @@ Fix: look at both answers and keep the better. `tunescope export --drop DUP003` 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -37,8 +38,6 @@ from indexes.words import tokenize
 __all__ = ["CHECK", "Request", "same_request"]
 
 _MOST_WORDS = 64
-# Sketches of 256 bits rule out most pairs with other stems before requests are compared.
-_SKETCH_WORDS = 4
 
 _FUNCTION_WORDS = frozenset(
     "a an the of in for on at by with about as is are was were be been being am do does did has have had can could may might "
@@ -166,25 +165,26 @@ def find(materials: Materials, options: Options) -> Iterator[Finding]:
     if not materials.has_vectors:
         return
     corpus = materials.corpus
-    rows = materials.row_of_response
+    rows, prompts = materials.row_of_response, corpus.responses["prompt"].to_list()
     single = np.bincount(rows, minlength=len(corpus))[rows] == 1
     short = np.diff(materials.prompt_words.offsets) <= _MOST_WORDS
     first = (corpus.rows["ordinal"] == 0).to_numpy()[rows]  # of equal rows
-    chosen = np.flatnonzero(single & short & first)
-    prompts = [corpus.responses["prompt"][i] for i in chosen.tolist()]
-    requests = [Request.of(prompt) for prompt in prompts]
-    sketches = _sketches(requests)
-    same: list[tuple[int, int, float]] = []
-    for later, earlier, similarity in pairs_above(materials.prompt_vectors[chosen], options.min_similarity):
-        alike = (sketches[later] == sketches[earlier]).all(axis=1)
-        for a, b, value in zip(*(part[alike].tolist() for part in (later, earlier, similarity)), strict=True):
-            if same_request(requests[a], requests[b]) and requests[a].content:
-                same.append((int(rows[chosen[a]]), int(rows[chosen[b]]), value))
-    prompt_of = dict(zip(rows[chosen].tolist(), prompts, strict=True))
+    with_prompt: dict[str, list[int]] = {}
+    for response in np.flatnonzero(single & short & first).tolist():
+        with_prompt.setdefault(prompts[response], []).append(response)
+    matches = _matching_prompts(with_prompt, materials.prompt_vectors, options.min_similarity)
+    same = [
+        (int(rows[response]), int(rows[other]), similarity)
+        for prompt, responses in with_prompt.items()
+        for response in responses
+        for other, similarity in [(responses[0], 1.0), *matches.get(prompt, [])]
+        if other < response
+    ]
     columns = [np.array(column) for column in zip(*sorted(same), strict=True)] or [np.empty(0, np.int64)] * 3
     later, earlier, similarity = columns
     # Where the answers are alike too, the row is an exact or a near duplicate, and has that finding.
     new = ~responses_alike(materials, later, earlier, NearOptions())
+    prompt_of = dict(zip(rows.tolist(), prompts, strict=True))
     for row, others in group_by_later(later[new], earlier[new], similarity[new]):
         related, more = related_to([other for other, _ in others])
         nearest, value = max(others, key=lambda pair: (pair[1], -pair[0]))
@@ -194,15 +194,24 @@ def find(materials: Materials, options: Options) -> Iterator[Finding]:
         yield Finding(CHECK.code, row, None, CHECK.severity, message, evidence)
 
 
-def _sketches(requests: list[Request]) -> NDArray[np.uint64]:
-    """A 256-bit set sketch per request; two requests of equal content have equal sketches. Shape `(n, 4)`."""
-    sketches = np.zeros((len(requests), _SKETCH_WORDS), np.uint64)
-    numbers: dict[str, int] = {}
-    for i, request in enumerate(requests):
-        for stem in request.content:
-            bit = numbers.setdefault(stem, len(numbers)) % (64 * _SKETCH_WORDS)
-            sketches[i, bit // 64] ^= np.uint64(1 << (bit % 64))
-    return sketches
+def _matching_prompts(
+    with_prompt: Mapping[str, list[int]], vectors: NDArray[np.float32], min_similarity: float
+) -> dict[str, list[tuple[int, float]]]:
+    """For each prompt the first responses to other prompts that ask the same, with the cosine of the two prompts.
+
+    Only prompts whose content another prompt has too are compared, which leaves few of them.
+    """
+    requests = {prompt: Request.of(prompt) for prompt in with_prompt}
+    n_with_content = Counter(request.content for request in requests.values())
+    shared = [p for p, request in requests.items() if request.content and n_with_content[request.content] > 1]
+    firsts = np.array([with_prompt[prompt][0] for prompt in shared], dtype=np.int64)
+    matches: dict[str, list[tuple[int, float]]] = {}
+    for later, earlier, similarity in pairs_above(vectors[firsts], min_similarity):
+        for a, b, value in zip(later.tolist(), earlier.tolist(), similarity.tolist(), strict=True):
+            if same_request(requests[shared[a]], requests[shared[b]]):
+                matches.setdefault(shared[a], []).append((int(firsts[b]), value))
+                matches.setdefault(shared[b], []).append((int(firsts[a]), value))
+    return matches
 
 
 @lru_cache(maxsize=1 << 16)

@@ -48,7 +48,7 @@ ROWS = st.builds(
 LINES = st.one_of(
     ROWS,
     ROWS,
-    st.sampled_from([b"", b" \t", b"\x0c", b"nonsense", b"[]", b'{"a": "\xff\xfe"}', b"{\x00}", b'{"a"' + b"[" * 300, BOM]),
+    st.sampled_from([b"", b" \t", b"\x0c", b"nonsense", b"[]", b'{"a": "\xff\xfe"}', b"{\x00}", b'{"a"' + b"[" * 300]),
 )
 LINE_ENDS = st.sampled_from([b"\n", b"\n", b"\r\n", b"\n\n", b"\r\r\n"])
 

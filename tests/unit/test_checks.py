@@ -255,7 +255,7 @@ def test_the_same_prompt_with_another_answer_is_found_and_the_row_repeated_is_no
         alpaca("Name a river.", ""),  # DUP001
     ]
     found = find_in("DUP003", rows)
-    assert [(finding.row, finding.evidence.related) for finding in found] == [(3, (0, 2)), (4, (0, 2, 3))]
+    assert [(finding.row, finding.evidence.related) for finding in found] == [(3, (0, 2)), (4, (0, 2))]
 
 
 def test_conversations_and_long_prompts_are_not_compared(find_in: FindIn) -> None:
