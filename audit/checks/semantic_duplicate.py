@@ -38,6 +38,8 @@ from indexes.words import tokenize
 __all__ = ["CHECK", "Request", "same_request"]
 
 _MOST_WORDS = 64
+# A prompt that thousands of rows share is matched with its first ones only; the pairs grow with the rows, not their square.
+_OF_SAME_PROMPT = 64
 
 _FUNCTION_WORDS = frozenset(
     "a an the of in for on at by with about as is are was were be been being am do does did has have had can could may might "
@@ -176,8 +178,9 @@ def find(materials: Materials, options: Options) -> Iterator[Finding]:
     same = [
         (int(rows[response]), int(rows[other]), similarity)
         for prompt, responses in with_prompt.items()
+        for matching, similarity in [(prompt, 1.0), *matches.get(prompt, [])]
         for response in responses
-        for other, similarity in [(responses[0], 1.0), *matches.get(prompt, [])]
+        for other in with_prompt[matching][:_OF_SAME_PROMPT]
         if other < response
     ]
     columns = [np.array(column) for column in zip(*sorted(same), strict=True)] or [np.empty(0, np.int64)] * 3
@@ -196,8 +199,8 @@ def find(materials: Materials, options: Options) -> Iterator[Finding]:
 
 def _matching_prompts(
     with_prompt: Mapping[str, list[int]], vectors: NDArray[np.float32], min_similarity: float
-) -> dict[str, list[tuple[int, float]]]:
-    """For each prompt the first responses to other prompts that ask the same, with the cosine of the two prompts.
+) -> dict[str, list[tuple[str, float]]]:
+    """For each prompt the others that ask the same, with the cosine of the two.
 
     Only prompts whose content another prompt has too are compared, which leaves few of them.
     """
@@ -205,12 +208,12 @@ def _matching_prompts(
     n_with_content = Counter(request.content for request in requests.values())
     shared = [p for p, request in requests.items() if request.content and n_with_content[request.content] > 1]
     firsts = np.array([with_prompt[prompt][0] for prompt in shared], dtype=np.int64)
-    matches: dict[str, list[tuple[int, float]]] = {}
+    matches: dict[str, list[tuple[str, float]]] = {}
     for later, earlier, similarity in pairs_above(vectors[firsts], min_similarity):
         for a, b, value in zip(later.tolist(), earlier.tolist(), similarity.tolist(), strict=True):
             if same_request(requests[shared[a]], requests[shared[b]]):
-                matches.setdefault(shared[a], []).append((int(firsts[b]), value))
-                matches.setdefault(shared[b], []).append((int(firsts[a]), value))
+                matches.setdefault(shared[a], []).append((shared[b], value))
+                matches.setdefault(shared[b], []).append((shared[a], value))
     return matches
 
 

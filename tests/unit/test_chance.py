@@ -113,3 +113,12 @@ def test_a_links_chance_is_one_plus_how_many_reach_it_over_one_plus_all(audit_ro
     (link,) = [link for link in span.links if link.chance is not None]
     n_reached = int((null >= near.base[1] + 3 / 61).sum())
     assert link.chance == pytest.approx((1 + n_reached) / 3, abs=1e-6)
+
+
+def test_a_random_span_that_reaches_exactly_as_much_counts(audit_rows: AuditRows) -> None:
+    run = audit_rows([alpaca("The first question", "alpha beta"), alpaca("Something else", "beta")])
+    claim = Response("c", (Message("user", "The first question", trained=False),), "It is alpha.", (Span(6, 11, "alpha"),))
+    (span,) = Tracer(run).trace(claim).spans
+    # "beta" of row 1 finds row 0 as "alpha" does; "beta" of row 0 finds row 1, which is farther.
+    assert (span.n_holders, span.n_null, span.links[0].row) == (1, 2, 0)
+    assert span.links[0].chance == pytest.approx(2 / 3, abs=1e-6)

@@ -255,7 +255,7 @@ def test_the_same_prompt_with_another_answer_is_found_and_the_row_repeated_is_no
         alpaca("Name a river.", ""),  # DUP001
     ]
     found = find_in("DUP003", rows)
-    assert [(finding.row, finding.evidence.related) for finding in found] == [(3, (0, 2)), (4, (0, 2))]
+    assert [(finding.row, finding.evidence.related) for finding in found] == [(3, (0, 2)), (4, (0, 2, 3))]
 
 
 def test_conversations_and_long_prompts_are_not_compared(find_in: FindIn) -> None:
@@ -453,6 +453,7 @@ def test_findings_become_a_frame_in_order_with_fingerprints() -> None:
     findings = [
         Finding("TXT001", 1, 3, Severity.ERROR, "b", Evidence(span=(2, 4), quote="q")),
         Finding("TXT001", 1, None, Severity.ERROR, "a"),
+        Finding("TXT001", 1, 2, Severity.ERROR, "e"),
         Finding("DUP001", 1, None, Severity.WARNING, "c", Evidence("equal", 1.0, 1.0, (0,))),
         Finding("TXT001", 0, 1, Severity.ERROR, "d"),
     ]
@@ -462,11 +463,12 @@ def test_findings_become_a_frame_in_order_with_fingerprints() -> None:
         (0, "TXT001", 1, "d"),
         (1, "DUP001", None, "c"),
         (1, "TXT001", None, "a"),
+        (1, "TXT001", 2, "e"),
         (1, "TXT001", 3, "b"),
     ]
-    assert frame["related"].to_list() == [[], [0], [], []]
-    assert (frame["span_start"].to_list(), frame["span_end"].to_list()) == ([None] * 3 + [2], [None] * 3 + [4])
-    assert frame["fingerprint"].n_unique() == 4
+    assert frame["related"].to_list() == [[], [0], [], [], []]
+    assert (frame["span_start"].to_list(), frame["span_end"].to_list()) == ([None] * 4 + [2], [None] * 4 + [4])
+    assert frame["fingerprint"].n_unique() == 5
     moved = findings_frame([Finding("TXT001", 0, 1, Severity.ERROR, "other words")], pl.Series(["k0:0"]))
     assert moved["fingerprint"][0] == frame["fingerprint"][0]
     assert findings_frame([], keys).schema == frame.schema

@@ -133,6 +133,14 @@ def test_every_kind_of_damage_is_a_corrupt_file(tmp_path: Path, damage: object) 
         verify_file(path)
 
 
+def test_bytes_after_the_last_whole_block_are_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "data.bin"
+    write_bytes(path, CONTENT[:BLOCK_BYTES])
+    path.write_bytes(CONTENT[:BLOCK_BYTES] + b"x")
+    with pytest.raises(CorruptFileError, match="1048577 bytes in place of 1048576"):
+        read_bytes(path)
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "data.bin"
     write_bytes(path, b"old")
