@@ -7,49 +7,21 @@ processor adds up changes no result. The plain twin, `pairs_above_plain`, is one
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SIMILARITY_DECIMALS", "Neighbors", "nearest", "pairs_above", "pairs_above_plain", "similarities"]
+__all__ = ["SIMILARITY_DECIMALS", "pairs_above", "pairs_above_plain", "similarities"]
 
 SIMILARITY_DECIMALS = 4
 # Queries per search call. It bounds the memory of a block's hits, and is enough to keep the matrix product busy.
 _BLOCK = 1024
 
 
-class Neighbors(NamedTuple):
-    """Neighbours of many vectors in compressed rows: those of `i` are `ids[offsets[i]:offsets[i + 1]]`.
-
-    Attributes:
-        offsets: int64, shape `(n + 1,)`.
-        ids: int64, shape `(n_neighbors,)`.
-        similarity: float32, cosine, rounded, same shape; descending within a vector, ties by ascending id.
-    """
-
-    offsets: NDArray[np.int64]
-    ids: NDArray[np.int64]
-    similarity: NDArray[np.float32]
-
-
 def similarities(query: NDArray[np.float32], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Cosine of one unit vector, shape `(dim,)`, with each of `(n, dim)`, rounded; shape `(n,)`."""
     return np.round(vectors @ query, SIMILARITY_DECIMALS)
-
-
-def nearest(queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int) -> Neighbors:
-    """The `k` nearest of unit vectors `(n, dim)` for each query `(n_queries, dim)`; all where there are fewer."""
-    k = min(k, len(vectors))
-    similarity, ids = _flat(vectors).search(np.ascontiguousarray(queries), k)
-    similarity = np.round(similarity, SIMILARITY_DECIMALS)
-    order = np.lexsort((ids, -similarity), axis=1)
-    return Neighbors(
-        np.arange(len(queries) + 1, dtype=np.int64) * k,
-        np.take_along_axis(ids, order, 1).ravel(),
-        np.take_along_axis(similarity, order, 1).ravel(),
-    )
 
 
 def pairs_above(
@@ -88,9 +60,3 @@ def pairs_above_plain(
     matrix = np.round(vectors @ vectors.T, SIMILARITY_DECIMALS)
     later, earlier = np.nonzero(np.tril(matrix >= np.float32(min_similarity), k=-1))
     return later, earlier, matrix[later, earlier]
-
-
-def _flat(vectors: NDArray[np.float32]) -> faiss.IndexFlatIP:
-    index = faiss.IndexFlatIP(vectors.shape[1])
-    index.add(np.ascontiguousarray(vectors))
-    return index

@@ -20,7 +20,7 @@ from audit.trace.model import BlamedRow
 
 __all__ = ["KeepRule", "Reason", "Selection", "parse_blame_size", "parse_keep", "select_rows"]
 
-# A cleaning that removes more than this also removes what the model needs; blame alone never goes beyond it.
+# A cleaning that removes more than this also removes what the model needs; no share may ask for more.
 MOST_BLAMED_SHARE = 0.10
 _DUPLICATES = "DUP"
 

@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from audit.errors import InputError
 from audit.materials import Materials
 from audit.responses import Response, Span
 from audit.rundir import Run
@@ -86,8 +87,17 @@ class Tracer:
 
     @cached_property
     def _encoder(self) -> Encoder | None:
+        if not self._materials.has_vectors:
+            return None
         facts = self._run.manifest["encoder"]
-        return load_static(facts["encoder"]) if self._materials.has_vectors else None
+        encoder = load_static(facts["encoder"])
+        if encoder.digest != facts["digest"]:
+            raise InputError(
+                f"the encoder {facts['encoder']!r} is not the one that the run was made with",
+                where=str(self._run.path),
+                remedy="audit the data again, or put the encoder of that time in its place",
+            )
+        return encoder
 
     def trace(self, claim: Response, k: int | None = 10) -> Trace:
         """The rows behind a claim's false words.

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from indexes import dense
-from indexes.dense import nearest, pairs_above, pairs_above_plain, similarities
+from indexes.dense import pairs_above, pairs_above_plain
 
 
 def exact_vectors(n: int) -> NDArray[np.float32]:
@@ -48,15 +48,3 @@ def test_pairs_of_encoder_like_vectors_agree_but_for_the_last_place() -> None:
         assert abs(float(vectors[pair[0]].astype(np.float64) @ vectors[pair[1]]) - 0.79995) < 1e-6
     for pair in found.keys() & plain.keys():
         assert found[pair] == pytest.approx(plain[pair], abs=1.1e-4)
-
-
-def test_nearest_are_those_of_a_sort_of_all_similarities() -> None:
-    vectors = np.random.default_rng(1).standard_normal((200, 16)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    found = nearest(vectors[:20], vectors, 5)
-    for number in range(20):
-        similarity = similarities(vectors[number], vectors)
-        expected = np.lexsort((np.arange(200), -similarity))[:5]
-        of_query = slice(found.offsets[number], found.offsets[number + 1])
-        np.testing.assert_array_equal(found.ids[of_query], expected)
-        np.testing.assert_allclose(found.similarity[of_query], similarity[expected], atol=1.1e-4)

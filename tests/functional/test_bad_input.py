@@ -107,6 +107,17 @@ def test_a_run_of_another_version_is_refused(tunescope: Command, tmp_path: Path,
     _refused(tunescope("check-run", "run", cwd=tmp_path), "format 99", "reads format 1")
 
 
+def test_a_run_of_another_encoder_is_not_traced(tunescope: Command, tmp_path: Path, finished_run: Path) -> None:
+    from indexes.store import write_bytes
+
+    shutil.copytree(finished_run, tmp_path / "run")
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_bytes())
+    manifest["encoder"]["digest"] = "static-of-another-table"
+    write_bytes(tmp_path / "run" / "manifest.json", json.dumps(manifest).encode())
+    done = tunescope("trace", "run", "--prompt", "p", "--response", "It is slate.", "--span", "slate", cwd=tmp_path)
+    _refused(done, "is not the one that the run was made with")
+
+
 def test_a_flipped_byte_in_any_file_is_found_and_the_file_named(tunescope: Command, tmp_path: Path, finished_run: Path) -> None:
     shutil.copytree(finished_run, tmp_path / "run")
     for file in ("rows.parquet", "indexes/responses.ids.npy", "findings.parquet"):

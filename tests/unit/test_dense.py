@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from indexes.dense import nearest, pairs_above, similarities
+from indexes.dense import pairs_above, similarities
 
 # Sums of products of halves: every cosine below is exact whatever the order of addition.
 VECTORS = np.array(
@@ -47,15 +47,3 @@ def test_no_vectors_have_no_pairs() -> None:
 
 def test_similarities_of_one_vector() -> None:
     assert similarities(VECTORS[1], VECTORS).tolist() == [0.5, 1.0, 0.5, 0.5, 0.0, -0.5]
-
-
-def test_nearest_are_ordered_by_similarity_then_number() -> None:
-    found = nearest(VECTORS[[0, 1]], VECTORS[:4], 3)
-    assert found.offsets.tolist() == [0, 3, 6]
-    assert found.ids.tolist()[:2] == [0, 3]
-    assert found.similarity.tolist() == [1, 1, 0.5, 1, 0.5, 0.5]
-
-
-def test_there_are_no_more_neighbours_than_vectors() -> None:
-    found = nearest(VECTORS[:1], VECTORS[:2], 10)
-    assert (found.offsets.tolist(), found.ids.tolist()) == ([0, 2], [0, 1])
