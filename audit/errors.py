@@ -6,9 +6,18 @@ from indexes.errors import (
     CorruptFileError,
     InputError,
     MissingDependencyError,
+    NothingToTraceError,
     StorageError,
     TunescopeError,
     VersionError,
 )
 
-__all__ = ["CorruptFileError", "InputError", "MissingDependencyError", "StorageError", "TunescopeError", "VersionError"]
+__all__ = [
+    "CorruptFileError",
+    "InputError",
+    "MissingDependencyError",
+    "NothingToTraceError",
+    "StorageError",
+    "TunescopeError",
+    "VersionError",
+]

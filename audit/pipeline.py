@@ -34,7 +34,7 @@ from audit.rundir import Run, RunBuilder, next_free_run, write_table
 from audit.signals import length_signals
 from audit.sources import detect_container
 from audit.summary import AuditSummary, CheckResult, Skipped
-from indexes.store import VerifiedFile, write_bytes, write_file
+from indexes.store import VerifiedFile, read_bytes, write_bytes, write_file
 
 __all__ = ["Progress", "Render", "run_audit"]
 
@@ -192,7 +192,7 @@ class _Work:
     def report(self, render: Render) -> None:
         def make() -> None:
             write_table(self.builder.path / "findings.parquet", self.findings)
-            signals = pl.read_parquet(self.builder.path / "signals.parquet")
+            signals = pl.read_parquet(read_bytes(self.builder.path / "signals.parquet"))
             for file, content in render(self.summary(), self.corpus, self.findings, signals).items():
                 write_bytes(self.builder.path / file, content)
 

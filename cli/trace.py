@@ -54,7 +54,14 @@ def trace(
     if name is not None and name in opened.added("traces"):
         raise InputError(f"the run has a trace {name!r}", where=str(run), remedy="choose another with -o")
     transformer = TransformerEncoder(find_model(encoder)) if encoder is not None else None
-    traces = list(Tracer(opened, transformer).trace_all(claims, k))
+    tracer = Tracer(opened, transformer)
+    traces = list(tracer.trace_all(claims, k)) if responses is not None else [tracer.trace(claims[0], k)]
+    if not traces:
+        raise InputError(
+            "no answer marks or shows what is false", where=str(responses), remedy="give spans, reference or corrected"
+        )
+    if len(traces) < len(claims):
+        typer.echo(f"{len(claims) - len(traces)} answers in which nothing is false were left out", err=True)
     blame = blame_rows(traces)
     if name is not None:
         store_traces(opened, name, traces, blame, render_traces(traces, opened.corpus, blame))

@@ -6,7 +6,15 @@ sentence and exits with code 2. Anything that is not a `TunescopeError` is a bug
 
 from __future__ import annotations
 
-__all__ = ["CorruptFileError", "InputError", "MissingDependencyError", "StorageError", "TunescopeError", "VersionError"]
+__all__ = [
+    "CorruptFileError",
+    "InputError",
+    "MissingDependencyError",
+    "NothingToTraceError",
+    "StorageError",
+    "TunescopeError",
+    "VersionError",
+]
 
 
 class TunescopeError(Exception):
@@ -35,6 +43,10 @@ class TunescopeError(Exception):
 
 class InputError(TunescopeError):
     """Data, options or configuration that cannot be used as given."""
+
+
+class NothingToTraceError(InputError):
+    """An answer in which nothing is marked false, or that does not differ from the right one."""
 
 
 class CorruptFileError(TunescopeError):

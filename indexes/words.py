@@ -215,6 +215,7 @@ def _clusters(text: str) -> list[tuple[int, int]]:
 
 
 @cache
+@cache
 def _joins_previous(char: str) -> bool:
     first = unicodedata.normalize("NFKC", char)[0]  # half-width sound marks and Hangul letters have forms that join
     return unicodedata.category(first)[0] == "M" or "\u1160" <= first <= "\u11ff"

@@ -130,5 +130,9 @@ def _next_steps(counts: Overview, run_path: Path) -> Group:
     steps["Which rows a false answer comes from"] = (
         f"tunescope trace {run} \\\n  --prompt PROMPT --response ANSWER --span WORDS"
     )
-    lines = (Padding.indent(Text.assemble((f"{what}\n", "dim"), visible(step)), 2) for what, step in steps.items())
+    # Neither wrapped nor padded, so that a command can be copied as it stands.
+    lines = (
+        Text.assemble((f"  {what}\n", "dim"), "  ", visible(step), no_wrap=True, overflow="ignore")
+        for what, step in steps.items()
+    )
     return Group(Text("Next", "bold"), *lines)

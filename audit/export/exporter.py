@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -73,6 +74,10 @@ class ExportPlan:
     def notes(self) -> tuple[str, ...]:
         """What a reader should know."""
         notes = list(self.selection.notes)
+        if self.run.summary.limit is not None:
+            notes.append(
+                f"the audit read only the first {self.run.summary.limit} rows: the rows after them are not in the export"
+            )
         if self.dropped_share > MUCH_DROPPED_SHARE:
             notes.append(f"{self.dropped_share:.1%} of the rows leave: more than 10 %, so the control loses many good rows too")
         notes += [f"control {control.seed} {control.note}" for control in self.controls if control.note]
@@ -162,7 +167,7 @@ def _row_writer(
 
 def _write_new(path: Path, write: Callable[[BinaryIO], None]) -> str:
     """Write a file whole or not at all; its SHA-256."""
-    unfinished = path.with_name(path.name + ".tmp")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # a name that no file of the user's has
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with unfinished.open("wb") as file:

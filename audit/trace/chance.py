@@ -52,7 +52,7 @@ class _Drawn(NamedTuple):
 class NullSpans:
     """Random spans of a dataset, drawn once for each length and rarity and kept: a few MB each.
 
-    The words of the claim's prompt count as evidence in random spans; that only makes them harder to beat.
+    The words of the claim's prompt count as evidence in random spans, so that they can be drawn once for all claims.
     """
 
     def __init__(self, materials: Materials) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from audit.errors import InputError
+from audit.errors import InputError, NothingToTraceError
 from audit.responses import Response, Span
 from indexes.words import Token, is_word, tokenize, tokenize_with_offsets
 
@@ -64,13 +64,13 @@ def questions_of(claim: Response) -> tuple[Question, ...]:
     elif claim.reference:
         found = _unsupported(claim)
     else:
-        raise InputError(
+        raise NothingToTraceError(
             "nothing says which words are false",
             where=claim.id,
             remedy="mark them with --span, or give the right answer with --reference or --corrected",
         )
     if not found:
-        raise InputError(
+        raise NothingToTraceError(
             "the response does not differ from the right answer",
             where=claim.id,
             remedy="mark the false words with --span",

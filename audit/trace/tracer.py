@@ -8,13 +8,14 @@ every link carries the chance that a random span would have reached it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.errors import InputError
+from audit.errors import InputError, NothingToTraceError
 from audit.materials import Materials
 from audit.responses import Response, Span
 from audit.rundir import Run
@@ -115,8 +116,10 @@ class Tracer:
         return Trace(claim, spans, tuple(self._not_looked_at()))
 
     def trace_all(self, claims: Iterable[Response], k: int | None = 10) -> Iterator[Trace]:
-        """One trace after the other."""
-        return (self.trace(claim, k) for claim in claims)
+        """One trace after the other; answers in which nothing is false, as files of answers have them, are left out."""
+        for claim in claims:
+            with suppress(NothingToTraceError):
+                yield self.trace(claim, k)
 
     def _trace_span(self, claim: Response, question: Question, near: Surroundings, k: int | None) -> SpanTrace:
         span = question.span
@@ -125,7 +128,9 @@ class Tracer:
         weights = self._weights(tokens, numbers, near)
         words = tuple(token for token, weight in zip(tokens, weights, strict=True) if weight > 0)
         if not words:
+            has_word = any(is_word(token) for token in tokens)
             note = "every word of the span stands in the prompt, so the answer need not have borrowed it"
+            note = note if has_word else "the span holds no word"
             return SpanTrace(span.start, span.end, span.text, (), 0, 0, (), note)
         evidence = self._evidence(numbers, weights, question.right, near)
         support = evidence.support
