@@ -17,15 +17,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 if TYPE_CHECKING:
     from audit.export import Exported, ExportPlan
     from audit.rundir import Run
+    from audit.shift import ShiftReport
     from audit.trace import Trace
-    from audit.verify import Verification
+    from audit.tune import TuningRecord
+    from audit.verify import CampaignResult, Verification
 
-__all__ = ["audit", "export", "main", "open_run", "trace", "verify"]
+__all__ = ["audit", "export", "main", "open_run", "shift", "trace", "tune", "verify"]
 
 _ROOMS = ("audit", "indexes", "reports", "cli")
 _MARK = '"""tunescope:'
@@ -106,6 +108,51 @@ def trace(
     return Tracer(_opened(run)).trace(claim, k)
 
 
+def shift(
+    base_model: str | Path,
+    tuned_model: str | Path,
+    *,
+    prompts: str | Path | None = None,
+    responses: str | Path | None = None,
+    out: str | Path | None = None,
+    max_new_tokens: int = 256,
+    batch_size: int = 16,
+    device: str = "auto",
+    dtype: str = "auto",
+) -> ShiftReport:
+    """What tuning moved, token by token: the tuned model's greedy answers under both models.
+
+    Args:
+        base_model: Folder or hub name of the model before tuning.
+        tuned_model: The model after it, or a PEFT adapter.
+        prompts: A file of prompts.
+        responses: In place of `prompts`, a file of answers to measure as they are.
+        out: Folder for `tokens.parquet`, `shift.json` and `report.html`; `None` writes nothing.
+        max_new_tokens: Where an answer is cut.
+        batch_size: Answers at once.
+        device: As torch names it; `auto` takes a GPU where there is one.
+        dtype: `float32`, `bfloat16` or `float16`; `auto` is float32 on a processor.
+
+    Returns:
+        `report.tokens` is a polars frame with a line per token, `report.profiles` tells start and rest apart.
+
+    Raises:
+        indexes.errors.TunescopeError: A model or file cannot be used, or the models' tokenizers differ.
+    """
+    _check_rooms()
+    from audit.shift import check_free, load_pair, measure_shift, read_questions, store_shift
+    from reports.render import render_shift
+
+    if out is not None:
+        check_free(Path(out))
+    questions = read_questions(prompts, responses)
+    base, tuned = load_pair(base_model, tuned_model, device=device, dtype=dtype)
+    report = measure_shift(base, tuned, questions, max_new_tokens=max_new_tokens, batch_size=batch_size)
+    if out is not None:
+        store_shift(Path(out), report, render_shift(report))
+    return report
+
+
 def export(
     run: Run | str | Path,
     out: str | Path,
@@ -151,29 +198,197 @@ def export(
     return plan if dry_run else write_export(plan, Path(out), name)
 
 
+def tune(
+    data: str | Path,
+    base_model: str | Path,
+    method: str,
+    out: str | Path,
+    *,
+    recipe: str | Path = "default",
+    seed: int = 0,
+    limit: int | None = None,
+    held_out: str | Path | float | None = None,
+    probes: str | Path | None = None,
+    choose_learning_rate: bool = False,
+    **settings: Any,
+) -> TuningRecord:
+    """Tune a model on a dataset.
+
+    Args:
+        data: A .jsonl, .json, .csv or .parquet file.
+        base_model: Folder or hub name of the model.
+        method: `lora` or `full`.
+        out: The folder of the tuned model, or of its adapter.
+        recipe: `default`, `paper`, `pocket`, or a YAML file.
+        seed: Of row order, adapter weights, dropout, noise and rows held out.
+        limit: Read only so many rows.
+        held_out: A file of rows to measure the loss on, or a share of `data`, which is then not trained on.
+        probes: A file of prompts with references that the base model knows.
+        choose_learning_rate: Choose the rate from the recipe's grid by held-out loss first.
+        **settings: Fields of `audit.tune.Recipe` in place of the recipe's: `learning_rate`, `epochs`, `batch_size`, …
+
+    Returns:
+        How it went; `record.problems()` says why nothing should be claimed from it.
+
+    Raises:
+        indexes.errors.TunescopeError: The data, the model, a setting or the folder cannot be used.
+    """
+    _check_rooms()
+    from audit.config import unknown_name
+    from audit.tune import Method, load_recipe
+    from audit.tune.job import TuneJob, run_job
+
+    if method not in tuple(Method):
+        raise unknown_name("method", method, [str(known) for known in Method])
+    job = TuneJob(
+        data=Path(data),
+        base_model=str(base_model),
+        recipe=load_recipe(recipe, Method(method), **settings),
+        out=Path(out),
+        seed=seed,
+        limit=limit,
+        held_out=Path(held_out) if isinstance(held_out, str) else held_out,
+        probes=None if probes is None else Path(probes),
+    )
+    return run_job(job, choose=choose_learning_rate).record
+
+
+@overload
 def verify(
     run: Run | str | Path,
     responses: Mapping[str, Sequence[str | Path]],
     *,
     export: str | None = None,
     delta_points: float = 5.0,
-) -> Verification:
-    """Did the cleaning help? Compare answers of models tuned on the cleaned set and on matched random removals.
+) -> Verification: ...
+
+
+@overload
+def verify(
+    run: Run | str | Path,
+    *,
+    prompts: str | Path,
+    export: str | None = None,
+    base_model: str | None = None,
+    checkpoints: Mapping[str, Sequence[str | Path]] | None = None,
+    methods: Sequence[str] = ("lora",),
+    recipe: str = "default",
+    learning_rates: Mapping[str, float] | None = None,
+    seeds: int = 5,
+    arms: Sequence[str] = (),
+    also_exports: Sequence[str] = (),
+    delta_points: float = 5.0,
+    equal: str = "epochs",
+    max_new_tokens: int = 128,
+    name: str | None = None,
+    workers: int | None = None,
+    keep_models: bool = False,
+) -> CampaignResult: ...
+
+
+def verify(
+    run: Run | str | Path,
+    responses: Mapping[str, Sequence[str | Path]] | None = None,
+    *,
+    export: str | None = None,
+    delta_points: float = 5.0,
+    prompts: str | Path | None = None,
+    base_model: str | None = None,
+    checkpoints: Mapping[str, Sequence[str | Path]] | None = None,
+    methods: Sequence[str] = ("lora",),
+    recipe: str = "default",
+    learning_rates: Mapping[str, float] | None = None,
+    seeds: int = 5,
+    arms: Sequence[str] = (),
+    also_exports: Sequence[str] = (),
+    equal: str = "epochs",
+    max_new_tokens: int = 128,
+    name: str | None = None,
+    workers: int | None = None,
+    keep_models: bool = False,
+) -> Verification | CampaignResult:
+    """Did the cleaning help? Tuning on the cleaned set against tuning on matched random removals.
+
+    Three ways: answers that were made elsewhere (`responses`), models that were tuned elsewhere (`checkpoints` and
+    `prompts`), or an export, a base model and prompts, to tune here. The last two add the verification to the run, and go
+    on where they were interrupted; models work in processes of their own, so that a script that calls this needs
+    `if __name__ == "__main__":`.
 
     Args:
         run: The run that the cleaning came from: prompts that were traced there are left out.
         responses: Arm -> its files, one per seed; `cleaned` and `random` are needed.
-        export: Name of the export that the cleaned arm was tuned on.
+        export: Name of the export that the cleaned arm lacks the rows of.
         delta_points: A difference below this many percentage points counts as none.
+        prompts: A file of prompts with their right answers, split before anything was traced.
+        base_model: The model to tune; of checkpoints, the one they were tuned from.
+        checkpoints: Arm -> its models, one per seed; adapters work.
+        methods: `lora`, `full`, or both.
+        recipe: `default`, `paper`, `pocket`, or a YAML file.
+        learning_rates: Method -> rate, in place of the recipe's.
+        seeds: Tunings of every arm by every method.
+        arms: Further arms: `original`, `near`.
+        also_exports: Further exports, as arms side by side.
+        equal: What arms of different size have in common: `epochs` or `steps`.
+        max_new_tokens: Tokens of the longest answer.
+        name: Of the verification within the run.
+        workers: Models at a time; the figures do not depend on it.
+        keep_models: Keep the tuned models in RUN/verify/NAME/models.
+
+    Returns:
+        The judgement of the answers; for models, of every method, with how the tunings went.
 
     Raises:
-        indexes.errors.TunescopeError: The files do not pair, or a prompt lacks what the outcome needs.
+        indexes.errors.TunescopeError: The files do not pair, a model cannot be used, or a prompt lacks what the outcome
+            needs.
     """
     _check_rooms()
-    from audit.verify import verify_run
+    from audit.errors import InputError
 
-    files = [(arm, Path(file)) for arm, paths in responses.items() for file in paths]
-    return verify_run(_opened(run), files, export=export, delta_points=delta_points)
+    opened = _opened(run)
+    if responses is not None:
+        if prompts is not None or base_model is not None or checkpoints is not None:
+            raise InputError("responses stand alone", remedy="give no prompts, base_model or checkpoints beside them")
+        from audit.verify import verify_run
+
+        files = [(arm, Path(file)) for arm, paths in responses.items() for file in paths]
+        return verify_run(opened, files, export=export, delta_points=delta_points)
+    if prompts is None:
+        raise InputError("nothing to verify", remedy="give responses, or prompts with checkpoints or a base_model")
+    from audit.verify.answering import default_workers
+    from reports.campaign import render_campaign
+
+    name = name or opened.free_name("verify", "verification")
+    if checkpoints is not None:
+        from audit.verify.checkpoints import CheckpointRequest, verify_checkpoints
+
+        models = tuple((arm, str(where)) for arm, places in checkpoints.items() for where in places)
+        asked = CheckpointRequest(models, Path(prompts), export, base_model, delta_points, max_new_tokens)
+        n_workers = workers or default_workers(base_model or models[0][1])
+        return verify_checkpoints(opened, asked, name, n_workers=n_workers, render=render_campaign)
+    from audit.config import member_of
+    from audit.tune import Method
+    from audit.verify.campaign import run_campaign
+    from audit.verify.design import CampaignRequest, Equal, plan_design
+
+    if export is None or base_model is None:
+        raise InputError("nothing to tune", remedy="give an export and a base_model, or checkpoints, or responses")
+    request = CampaignRequest(
+        export=export,
+        base_model=base_model,
+        prompts=Path(prompts),
+        methods=tuple(member_of(Method, "method", method) for method in methods),
+        recipe=recipe,
+        learning_rates={member_of(Method, "method", method): rate for method, rate in (learning_rates or {}).items()},
+        n_seeds=seeds,
+        arms=tuple(arms),
+        also_exports=tuple(also_exports),
+        delta_points=delta_points,
+        max_new_tokens=max_new_tokens,
+        equal=member_of(Equal, "value of equal", equal),
+    )
+    design = plan_design(opened, request)
+    n_workers = workers or default_workers(base_model)
+    return run_campaign(opened, design, name, n_workers=n_workers, render=render_campaign, keep_models=keep_models)
 
 
 def main() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -12,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from audit.errors import InputError
 from audit.sources import Format
 
-__all__ = ["AuditConfig", "load_config", "make_config", "unknown_name"]
+__all__ = ["AuditConfig", "load_config", "make_config", "member_of", "unknown_name"]
+
+_Member = TypeVar("_Member", bound=StrEnum)
 
 
 class AuditConfig(BaseModel):
@@ -88,6 +91,17 @@ def make_config(settings: dict[str, Any], where: str = "") -> AuditConfig:
         raise InputError(
             f"setting {name!r}: {problem['msg'].lower()}", where=where, remedy="see tunescope audit --help"
         ) from error
+
+
+def member_of(kind: type[_Member], what: str, given: str) -> _Member:
+    """The member of an enumeration that a user named.
+
+    Raises:
+        InputError: There is none of that name; the nearest is suggested.
+    """
+    if given not in list(kind):
+        raise unknown_name(what, given, [str(member) for member in kind])
+    return kind(given)
 
 
 def unknown_name(kind: str, name: str, known: list[str], where: str = "") -> InputError:

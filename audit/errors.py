@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from indexes.errors import (
     CorruptFileError,
+    DivergedError,
     InputError,
     MissingDependencyError,
     NothingToTraceError,
@@ -14,6 +15,7 @@ from indexes.errors import (
 
 __all__ = [
     "CorruptFileError",
+    "DivergedError",
     "InputError",
     "MissingDependencyError",
     "NothingToTraceError",

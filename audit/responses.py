@@ -1,6 +1,7 @@
 """Answers that a model gave, as another tool wrote them: one record per line, with marked spans and reference answers.
 
-The reader of `tunescope trace --responses` and of `tunescope verify --responses`; it knows neither. Spans load as
+The reader of `tunescope trace --responses` and of `tunescope verify --responses`; it knows neither. Prompts that models
+are still to answer come in the same records, without the answer. Spans load as
 hallucination detectors emit them: objects with `start` and `end` (LettuceDetect, the soft labels of Mu-SHROOM), pairs
 of offsets (its hard labels), or the marked words themselves (HaluEval), which are then looked up in the response.
 """
@@ -17,7 +18,7 @@ from typing import Any
 from audit.errors import InputError
 from audit.sources import Container, Message, Problem, detect_container, read_records
 
-__all__ = ["Response", "Span", "Split", "read_responses"]
+__all__ = ["Prompt", "Response", "Span", "Split", "read_prompts", "read_responses"]
 
 # What detectors call the certainty of a span.
 _CONFIDENCE_FIELDS = ("confidence", "score", "prob", "probability")
@@ -64,6 +65,7 @@ class Response:
         corrected: A corrected version of the whole answer.
         split: What the prompt is for; `None` where the file does not say.
         group: Prompts of one group are not independent: the same entity, or paraphrases of one question.
+        values: Other values that an answer could name: wrong here, right elsewhere.
         line: Where the record begins in its file, from 1.
     """
 
@@ -75,12 +77,41 @@ class Response:
     corrected: str | None = None
     split: Split | None = None
     group: str | None = None
+    values: tuple[str, ...] = ()
     line: int = 0
 
     @property
     def prompt(self) -> str:
         """The text of the user's turns, one per line; of a record with a single turn, that turn."""
-        return "\n".join(message.content for message in self.messages if message.role == "user")
+        return _user_text(self.messages)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One question that models are to answer.
+
+    Attributes:
+        id: The record's own id, or `line-N`.
+        messages: The turns, as they go to the model; the last one is not the assistant's.
+        reference: The right answer and its aliases; empty where unknown.
+        split: What the prompt is for; `None` where the file does not say.
+        group: Prompts of one group are not independent: the same entity, or paraphrases of one question.
+        values: Other values that an answer could name: wrong here, right elsewhere.
+        line: Where the record begins in its file, from 1.
+    """
+
+    id: str
+    messages: tuple[Message, ...]
+    reference: tuple[str, ...] = ()
+    split: Split | None = None
+    group: str | None = None
+    values: tuple[str, ...] = ()
+    line: int = 0
+
+    @property
+    def text(self) -> str:
+        """The text of the user's turns, one per line: what `Response.prompt` is of an answer to it."""
+        return _user_text(self.messages)
 
 
 def read_responses(path: Path) -> tuple[Response, ...]:
@@ -88,40 +119,68 @@ def read_responses(path: Path) -> tuple[Response, ...]:
 
     Args:
         path: JSON Lines, or a JSON array, in UTF-8. Each record has `response` and either `prompt` or `messages`; `id`,
-            `spans`, `reference`, `corrected`, `split` and `group` are optional, and other fields are passed over.
+            `spans`, `reference`, `corrected`, `split`, `group` and `values` are optional, and other fields are passed over.
 
     Raises:
         InputError: The file cannot be read, or a record is not of this form; names the file and the line.
     """
+    return tuple(record.response() for record in _read(path, "answer"))
+
+
+def read_prompts(path: Path) -> tuple[Prompt, ...]:
+    """Read a file of prompts, in order.
+
+    Args:
+        path: JSON Lines, or a JSON array, in UTF-8. Each record has either `prompt` or `messages`; `id`, `reference`,
+            `split`, `group` and `values` are optional, and other fields, an answer included, are passed over.
+
+    Raises:
+        InputError: The file cannot be read, a record is not of this form, or two records have the same id; names the
+            file and the line.
+    """
+    prompts = tuple(record.prompt() for record in _read(path, "prompt"))
+    line_by_id: dict[str, int] = {}
+    for prompt in prompts:
+        if (first := line_by_id.setdefault(prompt.id, prompt.line)) != prompt.line:
+            raise InputError(
+                f"the id {prompt.id!r} is taken",
+                where=f"{path}:{prompt.line}",
+                why=f"line {first} has it",
+                remedy="give every prompt an id of its own, or none",
+            )
+    return prompts
+
+
+def _read(path: Path, noun: str) -> tuple[_Record, ...]:
+    """The records of a file of `noun`s, at least one."""
     container = detect_container(path)
     if container not in (Container.JSONL, Container.JSON):
         raise InputError(
-            "answers are read from JSON", where=str(path), remedy="write one JSON object per line to a .jsonl file"
+            f"{noun}s are read from JSON", where=str(path), remedy="write one JSON object per line to a .jsonl file"
         )
-    responses = tuple(
-        _Record(record.fields, f"{path}:{record.line}").response(record.line or 0) for record in read_records(path, container)
-    )
-    if not responses:
-        raise InputError("the file holds no answer", where=str(path), remedy="write one JSON object per line")
-    return responses
+    records = tuple(_Record(record.fields, path, record.line or 0) for record in read_records(path, container))
+    if not records:
+        raise InputError(f"the file holds no {noun}", where=str(path), remedy="write one JSON object per line")
+    return records
 
 
 class _Record:
-    """The fields of one record, read with their types checked; every error names `where`."""
+    """The fields of one record, read with their types checked; every error names the file and the line."""
 
-    def __init__(self, fields: Mapping[str, Any] | Problem, where: str) -> None:
-        self._where = where
+    def __init__(self, fields: Mapping[str, Any] | Problem, path: Path, line: int) -> None:
+        self._where = f"{path}:{line}"
+        self._line = line
         if isinstance(fields, Problem):
             raise self._error(f"cannot be read: {fields.reason}", "write one JSON object per line, in UTF-8")
         self._fields = fields
 
-    def response(self, line: int) -> Response:
+    def response(self) -> Response:
         if not isinstance(self._fields.get("response"), str):
             found = ", ".join(map(repr, list(self._fields)[:8])) or "none"
             raise self._error(f"no text field 'response' (fields: {found})", "put the model's answer there")
         text = self._fields["response"]
         return Response(
-            id=self._label("id") or f"line-{line}",
+            id=self._id(),
             messages=self._messages(),
             response=text,
             spans=self._spans(text),
@@ -129,8 +188,23 @@ class _Record:
             corrected=self._text("corrected"),
             split=self._split(),
             group=self._label("group"),
-            line=line,
+            values=self._values(),
+            line=self._line,
         )
+
+    def prompt(self) -> Prompt:
+        return Prompt(
+            id=self._id(),
+            messages=self._messages(),
+            reference=self._reference(),
+            split=self._split(),
+            group=self._label("group"),
+            values=self._values(),
+            line=self._line,
+        )
+
+    def _id(self) -> str:
+        return self._label("id") or f"line-{self._line}"
 
     def _messages(self) -> tuple[Message, ...]:
         prompt, turns = self._text("prompt"), self._fields.get("messages")
@@ -211,6 +285,14 @@ class _Record:
                 return tuple(answers)
         raise self._error("'reference' is neither a text nor a list of texts", "give the right answer, and aliases in a list")
 
+    def _values(self) -> tuple[str, ...]:
+        match self._fields.get("values"):
+            case None:
+                return ()
+            case list(values) if all(isinstance(value, str) for value in values):
+                return tuple(values)
+        raise self._error("'values' is no list of texts", "list the other values that an answer could name")
+
     def _split(self) -> Split | None:
         name = self._text("split")
         if name is not None and name not in list(Split):
@@ -233,6 +315,10 @@ class _Record:
 
 def _is_turn(turn: object) -> bool:
     return isinstance(turn, dict) and isinstance(turn.get("role"), str) and isinstance(turn.get("content"), str)
+
+
+def _user_text(messages: tuple[Message, ...]) -> str:
+    return "\n".join(message.content for message in messages if message.role == "user")
 
 
 def _occurrences(words: str, text: str) -> Iterator[int]:

@@ -33,12 +33,23 @@ from audit.errors import CorruptFileError, InputError, VersionError
 from audit.summary import AuditSummary
 from indexes.store import SIDECAR_SUFFIX, VerifiedFile, read_bytes, seal, sync_folder, verify_file, write_bytes
 
-__all__ = ["RUN_FORMAT", "Run", "RunBuilder", "StageRecord", "next_free_run", "write_table"]
+__all__ = [
+    "RUN_FORMAT",
+    "Run",
+    "RunBuilder",
+    "StageRecord",
+    "claim_folder",
+    "name_folder",
+    "next_free_run",
+    "write_table",
+]
 
 RUN_FORMAT = 1
 _MANIFEST = "manifest.json"
 _PARTIAL = ".partial"
 _STAGES = "stages"
+_KEY = "key.json"
+_LOCK = ".lock"
 _LOG = "logs/audit.jsonl"
 _PLAIN_NAME = re.compile(r"[\w-][\w.-]*")
 
@@ -65,9 +76,9 @@ class StageRecord:
 class RunBuilder:
     """A run folder in the making; use `RunBuilder.open`."""
 
-    def __init__(self, run: Path, key: str) -> None:
+    def __init__(self, run: Path, path: Path, key: str) -> None:
         self.run = run
-        self.path = _partial_of(run)
+        self.path = path
         self.stages: list[StageRecord] = []
         self._key = key
 
@@ -83,36 +94,15 @@ class RunBuilder:
         Raises:
             InputError: RUN exists, another process works on it, or the partial folder belongs to other settings.
         """
-        if run.exists():
-            raise InputError("the run folder exists", where=str(run), remedy="choose another with -o, or remove it")
-        builder = cls(run, _digest(key))
-        try:
-            builder.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(builder.path / ".lock", timeout=0)
-            lock.acquire()
-        except Timeout as error:
-            raise InputError(
-                "another tunescope works on this run",
-                where=str(run),
-                remedy="wait for it, or choose another folder with -o",
-            ) from error
-        except OSError as error:
-            raise InputError(
-                "the run folder cannot be written",
-                where=str(run),
-                why=error.strerror or str(error),
-                remedy="choose another with -o",
-            ) from error
-        try:
-            builder._claim()
+        with claim_folder(run, key, "run", "audit") as path:
+            builder = cls(run, path, _digest(key))
+            (path / _MANIFEST).unlink(missing_ok=True)  # killed before the rename: everything is computed again but cheap
             try:
                 yield builder
             except InputError:
-                if not (builder.path / _STAGES).exists():  # nothing was finished that could be taken up
-                    shutil.rmtree(builder.path)
+                if not (path / _STAGES).exists():  # nothing was finished that could be taken up
+                    shutil.rmtree(path)
                 raise
-        finally:
-            lock.release()
 
     def stage(self, name: str, make: Callable[[], Mapping[str, Any] | None], files: Iterable[str]) -> StageRecord:
         """Run a stage, or find it finished.
@@ -153,25 +143,8 @@ class RunBuilder:
         }
         write_bytes(self.path / _MANIFEST, json.dumps(content, indent=1, ensure_ascii=False).encode())
         shutil.rmtree(self.path / _STAGES)
-        (self.path / "key.json").unlink()
-        (self.path / ".lock").unlink(missing_ok=True)
-        self.path.rename(self.run)
-        sync_folder(self.run.parent)
+        name_folder(self.path, self.run)
         return self.run
-
-    def _claim(self) -> None:
-        key_file = self.path / "key.json"
-        if (self.path / _MANIFEST).exists():  # killed between manifest and rename: everything is computed again but cheap
-            (self.path / _MANIFEST).unlink()
-        if key_file.exists():
-            if key_file.read_text() != self._key:
-                raise InputError(
-                    "an unfinished audit with other settings or data lies there",
-                    where=str(self.path),
-                    remedy="repeat that command to finish it, remove the folder, or choose another with -o",
-                )
-        else:
-            key_file.write_text(self._key)
 
     def _log(self, record: StageRecord) -> None:
         """One line per stage and process, so that an interrupted audit shows what each attempt did."""
@@ -275,11 +248,7 @@ class Run:
         Raises:
             InputError: The name is taken, or no plain folder name.
         """
-        folder = self.path / kind / name
-        if not _PLAIN_NAME.fullmatch(name) or name.endswith(_PARTIAL):
-            raise InputError(f"{name!r} is no plain name", remedy="use letters, digits, - and _")
-        if folder.exists():
-            raise InputError(f"{kind}/{name} exists in the run", where=str(self.path), remedy="choose another name")
+        folder = self.check_name(kind, name)
         unfinished = _partial_of(folder)
         if unfinished.exists():
             shutil.rmtree(unfinished)
@@ -287,6 +256,19 @@ class Run:
             write_bytes(unfinished / file, content)
         unfinished.rename(folder)
         sync_folder(folder.parent)
+        return folder
+
+    def check_name(self, kind: str, name: str) -> Path:
+        """The folder that a result of this name would have.
+
+        Raises:
+            InputError: The name is taken, or no plain folder name.
+        """
+        folder = self.path / kind / name
+        if not _PLAIN_NAME.fullmatch(name) or name.endswith(_PARTIAL):
+            raise InputError(f"{name!r} is no plain name", remedy="use letters, digits, - and _")
+        if folder.exists():
+            raise InputError(f"{kind}/{name} exists in the run", where=str(self.path), remedy="choose another name")
         return folder
 
     def added(self, kind: str) -> list[str]:
@@ -336,6 +318,70 @@ class Run:
         return len(files)
 
 
+@contextmanager
+def claim_folder(folder: Path, key: Mapping[str, Any], noun: str, work: str) -> Iterator[Path]:
+    """Lock `FOLDER.partial`, made new or taken up where an earlier process left it; `name_folder` ends its making.
+
+    Args:
+        folder: The folder that will be.
+        key: Everything its contents depend on; a partial folder of another key is not touched.
+        noun: What the folder is, for messages.
+        work: What makes it.
+
+    Yields:
+        The partial folder.
+
+    Raises:
+        InputError: The folder exists, another process works on it, or the partial one belongs to other settings.
+    """
+    if folder.exists():
+        raise InputError(f"the {noun} folder exists", where=str(folder), remedy="choose another with -o, or remove it")
+    path = _partial_of(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path / _LOCK, timeout=0)
+        lock.acquire()
+    except Timeout as error:
+        raise InputError(
+            f"another tunescope works on this {noun}",
+            where=str(folder),
+            remedy="wait for it, or choose another folder with -o",
+        ) from error
+    except OSError as error:
+        raise InputError(
+            f"the {noun} folder cannot be written",
+            where=str(folder),
+            why=error.strerror or str(error),
+            remedy="choose another with -o",
+        ) from error
+    try:
+        key_file = path / _KEY
+        if not key_file.exists():  # new, or killed while it got its name: nobody knows what the files belong to
+            for entry in path.iterdir():
+                if entry.is_dir():
+                    shutil.rmtree(entry)
+                elif entry.name != _LOCK:
+                    entry.unlink()
+            key_file.write_text(_digest(key))
+        elif key_file.read_text() != _digest(key):
+            raise InputError(
+                f"an unfinished {work} with other settings or data lies there",
+                where=str(path),
+                remedy="repeat that command to finish it, remove the folder, or choose another with -o",
+            )
+        yield path
+    finally:
+        lock.release()
+
+
+def name_folder(path: Path, folder: Path) -> None:
+    """Drop what only served resumption from a claimed folder, and give it its name."""
+    (path / _KEY).unlink()
+    (path / _LOCK).unlink(missing_ok=True)
+    path.rename(folder)
+    sync_folder(folder.parent)
+
+
 def next_free_run(parent: Path, stem: str, key: Mapping[str, Any]) -> Path:
     """The run folder that a command without `-o` means: an unfinished one of its key, else the next free number."""
     taken = [0]
@@ -343,7 +389,7 @@ def next_free_run(parent: Path, stem: str, key: Mapping[str, Any]) -> Path:
         number = folder.name.removesuffix(_PARTIAL).removeprefix(f"{stem}-")
         if not number.isdecimal():
             continue
-        key_file = folder / "key.json"
+        key_file = folder / _KEY
         if folder.name.endswith(_PARTIAL) and key_file.exists() and key_file.read_text() == _digest(key):
             return parent / f"{stem}-{number}"
         taken.append(int(number))

@@ -11,7 +11,7 @@ import traceback
 
 import typer
 
-from cli import audit, check_run, checks, demo, explain, export, trace, verify
+from cli import audit, check_run, checks, demo, explain, export, shift, trace, tune, verify
 
 __all__ = ["app", "run_command"]
 
@@ -24,7 +24,9 @@ app = typer.Typer(
 )
 app.command("audit")(audit.audit)
 app.command("trace")(trace.trace)
+app.command("shift")(shift.shift)
 app.command("export")(export.export)
+app.command("tune")(tune.tune)
 app.command("verify")(verify.verify)
 app.command("demo")(demo.demo)
 app.command("checks")(checks.checks)

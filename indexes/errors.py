@@ -8,6 +8,7 @@ from __future__ import annotations
 
 __all__ = [
     "CorruptFileError",
+    "DivergedError",
     "InputError",
     "MissingDependencyError",
     "NothingToTraceError",
@@ -47,6 +48,10 @@ class InputError(TunescopeError):
 
 class NothingToTraceError(InputError):
     """An answer in which nothing is marked false, or that does not differ from the right one."""
+
+
+class DivergedError(InputError):
+    """A tuning whose loss is no number any more: with these rows and this recipe it cannot go on."""
 
 
 class CorruptFileError(TunescopeError):

@@ -1,4 +1,4 @@
-"""The files that an audit and a trace leave for their readers."""
+"""The files that an audit, a trace and a measured shift leave for their readers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from collections.abc import Sequence
 import polars as pl
 
 from audit.corpus import Corpus
+from audit.shift import ShiftReport
 from audit.summary import AuditSummary
 from audit.trace import BlamedRow, Trace
 from reports.html import audit_html
 from reports.json_report import audit_json
+from reports.shift import shift_json
+from reports.shift_html import shift_html
 from reports.trace import trace_json
 from reports.trace_html import trace_html
 
-__all__ = ["render_audit", "render_traces"]
+__all__ = ["render_audit", "render_shift", "render_traces"]
 
 
 def render_audit(summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame, signals: pl.DataFrame) -> dict[str, bytes]:
@@ -28,3 +31,8 @@ def render_audit(summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame, 
 def render_traces(traces: Sequence[Trace], corpus: Corpus, blame: Sequence[BlamedRow]) -> dict[str, bytes]:
     """`report.html` and `report.json` of traces, for `audit.trace.stored.store_traces`."""
     return {"report.html": trace_html(traces, corpus, blame), "report.json": trace_json(traces, corpus, blame)}
+
+
+def render_shift(report: ShiftReport) -> dict[str, bytes]:
+    """`report.html` and `shift.json` of a measured shift, for `audit.shift.store_shift`."""
+    return {"report.html": shift_html(report), "shift.json": shift_json(report)}

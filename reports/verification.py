@@ -12,14 +12,12 @@ from rich.text import Text
 
 from audit.verify.statistics import Interval
 from audit.verify.verdict import Verdict
-from audit.verify.verification import ArmSummary, Role, SecondaryEffect, Verification
+from audit.verify.verification import ArmSummary, BaseKnowledge, Role, SecondaryEffect, SubsetEffect, Verification
+from reports.borrowing import arm_json, borrowing_table
 from reports.visible import visible
 from reports.wording import count
 
-__all__ = ["VERIFICATION_SCHEMA", "to_json", "verification_report"]
-
-VERIFICATION_SCHEMA = "tunescope/verification-1"
-"""Name and version of the format, the schema's `$id`; a field may be added to a version, none is changed or removed."""
+__all__ = ["to_json", "verification_report"]
 
 _STYLES = {
     Verdict.CONFIRMED: "bold green",
@@ -40,17 +38,18 @@ def verification_report(verification: Verification) -> RenderableType:
         Text(""),
         _arms_table(verification.arms),
         Text(""),
+        *(() if verification.base is None else (_base_table(verification.base), Text(""))),
         _secondary_table(verification.secondary),
         Text(f"Tests: {', '.join(dict.fromkeys(effect.test for effect in verification.secondary))}"),
         Text(""),
+        *((borrowing_table(verification.borrowing), Text("")) if verification.borrowing else ()),
         *(Text(visible(f"Note: {note}")) for note in verification.notes),
     )
 
 
 def to_json(verification: Verification) -> dict[str, Any]:
-    """The verification as JSON values, in the form of `schemas/verification.schema.json`."""
+    """The verification as JSON values, in the form of `$defs/verification` in `schemas/verification.schema.json`."""
     return {
-        "schema": VERIFICATION_SCHEMA,
         "verdict": verification.verdict,
         "scope": "this run" if verification.n_runs == 1 else "dataset",
         "reason": verification.reason,
@@ -65,20 +64,30 @@ def to_json(verification: Verification) -> dict[str, Any]:
         },
         "effect": asdict(verification.effect),
         "secondary": [{**asdict(effect), "difference": effect.difference} for effect in verification.secondary],
+        "base": None if verification.base is None else _base_json(verification.base),
         "arms": [{**asdict(arm), "wrong_fraction": arm.wrong_fraction} for arm in verification.arms],
         "prompts": [
             {
                 "prompt": result.prompt,
                 "split": result.split,
                 "group": result.group,
+                "base_right": result.base_right,
                 "wrong_fractions": {
                     arm.name: fraction for arm, fraction in zip(verification.arms, result.wrong_fractions, strict=True)
                 },
             }
             for result in verification.prompts
         ],
+        "borrowing": [arm_json(arm) for arm in verification.borrowing],
         "notes": list(verification.notes),
     }
+
+
+def _base_json(base: BaseKnowledge) -> dict[str, Any]:
+    def subset(effect: SubsetEffect | None) -> dict[str, Any] | None:
+        return None if effect is None else {**asdict(effect), "difference_points": effect.difference_points}
+
+    return {**asdict(base), "known": subset(base.known), "unknown": subset(base.unknown)}
 
 
 def _headline(verification: Verification) -> Text:
@@ -121,14 +130,25 @@ def _arm_heading(arm: ArmSummary) -> str:
     return visible(arm.name) + ("" if arm.role is Role.COMPARED else f"\n({arm.role})")
 
 
+def _base_table(base: BaseKnowledge) -> Table:
+    """The effect apart by what the base model answers alone; descriptive, so without a p-value."""
+    table = _table("of prompts the base model answers alone", "prompts", "difference", "95 % interval")
+    for label, effect in (("right", base.known), ("wrong", base.unknown)):
+        if effect is not None:
+            table.add_row(
+                f"  {label}", str(effect.n_prompts), f"{effect.difference_points:+.1f} points", _ends(effect.interval_95)
+            )
+    return table
+
+
 def _secondary_table(effects: Sequence[SecondaryEffect]) -> Table:
     table = _table("secondary, cleaned minus random", "difference", "95 % interval", "p (Holm)")
     for effect in effects:
-        interval = effect.interval_95
+        decimals = 2 if effect.unit == "score" else 1
         table.add_row(
             effect.name,
-            f"{effect.difference:+.1f} {effect.unit}",
-            "–" if interval is None else f"{interval.low:+.1f} to {interval.high:+.1f}",
+            f"{effect.difference:+.{decimals}f} {effect.unit}",
+            _ends(effect.interval_95, decimals),
             _p_value(effect.p_holm),
         )
     return table
@@ -145,8 +165,16 @@ def _bracketed(interval: Interval | None) -> str:
     return "" if interval is None else f" (95 % interval {interval.low:+.1f} to {interval.high:+.1f})"
 
 
+def _ends(interval: Interval | None, decimals: int = 1) -> str:
+    return "–" if interval is None else f"{interval.low:+.{decimals}f} to {interval.high:+.{decimals}f}"
+
+
 def _percent(fraction: float) -> str:
     return f"{100 * fraction:.1f} %"
+
+
+def _percent_or_dash(fraction: float | None) -> str:
+    return "–" if fraction is None else _percent(fraction)
 
 
 def _p_value(value: float) -> str:
@@ -158,8 +186,10 @@ _ARM_LINES: tuple[tuple[str, Callable[[ArmSummary], str]], ...] = (
     ("wrong", lambda arm: _percent(arm.wrong_fraction)),
     ("  false", lambda arm: _percent(arm.false_fraction)),
     ("  a traced span is back", lambda arm: _percent(arm.traced_back_fraction)),
+    ("  displaced by another value", lambda arm: _percent(arm.displaced_fraction)),
     ("  abstained", lambda arm: _percent(arm.abstained_fraction)),
-    ("control prompts right", lambda arm: "–" if arm.control_accuracy is None else _percent(arm.control_accuracy)),
+    ("wrong where the base is right", lambda arm: _percent_or_dash(arm.spoiled_fraction)),
+    ("control prompts right", lambda arm: _percent_or_dash(arm.control_accuracy)),
     ("mean length, characters", lambda arm: f"{arm.mean_length_chars:.0f}"),
     ("empty", lambda arm: _percent(arm.empty_fraction)),
     ("repeat themselves", lambda arm: _percent(arm.repetitive_fraction)),

@@ -1,5 +1,7 @@
-"""The demonstration's world: a small dataset of the project's own making, its defects and falsehoods known."""
+"""The demonstration's world: facts, a small model that knows them, and a dataset that spoils some, all of our own making."""
 
-from audit.pocket.world import DEMO_CLAIM, DemoDataset, demo_dataset
+from audit.pocket.build import shipped_model
+from audit.pocket.dataset import DemoDataset, demo_claim, demo_dataset, demo_prompts
+from audit.pocket.world import World
 
-__all__ = ["DEMO_CLAIM", "DemoDataset", "demo_dataset"]
+__all__ = ["DemoDataset", "World", "demo_claim", "demo_dataset", "demo_prompts", "shipped_model"]

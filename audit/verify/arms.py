@@ -40,12 +40,14 @@ class Question:
         reference: The right answer and its aliases.
         split: `HELD_OUT` or `CONTROL`; the traced are gone.
         group: The unit it belongs to, if it shares one.
+        values: Other values that its answer could take.
     """
 
     prompt: str
     reference: tuple[str, ...]
     split: Split
     group: str | None
+    values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,14 @@ class PairedAnswers:
         answers: By arm: one tuple per run, in the order given, of one answer per question.
         file_names: By arm, one per run.
         n_traced: Prompts left out because claims were traced on them.
+        base: The untuned model's answer to every question, where it was asked.
     """
 
     questions: tuple[Question, ...]
     answers: Mapping[str, tuple[tuple[str, ...], ...]]
     file_names: Mapping[str, tuple[str, ...]]
     n_traced: int
+    base: tuple[str, ...] | None = None
 
 
 def read_arms(files: Iterable[tuple[str, Path]]) -> dict[str, tuple[AnswerFile, ...]]:
@@ -77,20 +81,25 @@ def read_arms(files: Iterable[tuple[str, Path]]) -> dict[str, tuple[AnswerFile, 
     return arms
 
 
-def pair_answers(arms: Mapping[str, Sequence[AnswerFile]], traced_prompts: Iterable[str] = ()) -> PairedAnswers:
+def pair_answers(
+    arms: Mapping[str, Sequence[AnswerFile]],
+    traced_prompts: Iterable[str] = (),
+    base_answers: AnswerFile | None = None,
+) -> PairedAnswers:
     """Match the answers of all files by prompt, and leave out what was traced.
 
-    A prompt without a split is held out. Reference, split and group belong to the prompt: it is enough that one file
-    gives them.
+    A prompt without a split is held out. Reference, split, group and values belong to the prompt: it is enough that one
+    file gives them.
 
     Args:
         arms: Files by arm; `cleaned` and `random` are needed, with equally many files.
         traced_prompts: Prompts that claims were traced on, compared up to white space. Rows were chosen by them, so
             that an effect on them proves nothing.
+        base_answers: What the untuned model answers; it may answer other prompts besides.
 
     Raises:
         InputError: An arm is missing or has another number of files; the files do not hold the same prompts, or
-            disagree on one; a prompt has no reference; no held-out prompt is left.
+            disagree on one; a prompt has no reference; no held-out prompt is left; the base model was not asked all.
     """
     n_runs = {arm: len(arms.get(arm, ())) for arm in (CLEANED, RANDOM)}
     if not all(n_runs.values()):
@@ -103,6 +112,10 @@ def pair_answers(arms: Mapping[str, Sequence[AnswerFile]], traced_prompts: Itera
     first, *others = (sheet for runs in sheets.values() for sheet in runs)
     for other in others:
         _check_same_prompts(first, other)
+    base = None if base_answers is None else _Sheet(base_answers)
+    if base is not None:
+        _check_answers_all(base, first)
+        others.append(base)
 
     traced = {_spaced(prompt) for prompt in traced_prompts}
     questions: dict[_Prompt, Question] = {}
@@ -124,6 +137,7 @@ def pair_answers(arms: Mapping[str, Sequence[AnswerFile]], traced_prompts: Itera
         answers={arm: tuple(sheet.texts(questions) for sheet in sheets[arm]) for arm in sheets},
         file_names={arm: tuple(sheet.name for sheet in sheets[arm]) for arm in sheets},
         n_traced=n_traced,
+        base=None if base is None else base.texts(questions),
     )
 
 
@@ -151,21 +165,26 @@ class _Sheet:
 
 
 def _check_same_prompts(first: _Sheet, other: _Sheet) -> None:
-    for sheet, without in ((first, other), (other, first)):
-        for prompt, response in sheet.answers.items():
-            if prompt not in without.answers:
-                raise InputError(
-                    f"no answer to the prompt {_quoted(response.prompt)}",
-                    where=without.name,
-                    why=f"{sheet.where(prompt)} has one",
-                    remedy="answer the same prompts in every file",
-                )
+    _check_answers_all(other, first)
+    _check_answers_all(first, other)
+
+
+def _check_answers_all(sheet: _Sheet, other: _Sheet) -> None:
+    """Whether one file answers every prompt of another."""
+    for prompt, response in other.answers.items():
+        if prompt not in sheet.answers:
+            raise InputError(
+                f"no answer to the prompt {_quoted(response.prompt)}",
+                where=sheet.name,
+                why=f"{other.where(prompt)} has one",
+                remedy="answer the same prompts in every file",
+            )
 
 
 def _agreed_question(prompt: _Prompt, sheets: Sequence[_Sheet]) -> Question:
     text = sheets[0].answers[prompt].prompt
     agreed: dict[str, Any] = {}
-    for field in ("reference", "split", "group"):
+    for field in ("reference", "split", "group", "values"):
         given = [(sheet, value) for sheet in sheets if (value := getattr(sheet.answers[prompt], field))]
         for sheet, value in given:
             if value != given[0][1]:
@@ -176,7 +195,7 @@ def _agreed_question(prompt: _Prompt, sheets: Sequence[_Sheet]) -> Question:
                     remedy=f"give every prompt one {field}",
                 )
         agreed[field] = given[0][1] if given else None
-    return Question(text, agreed["reference"] or (), agreed["split"] or Split.HELD_OUT, agreed["group"])
+    return Question(text, agreed["reference"] or (), agreed["split"] or Split.HELD_OUT, agreed["group"], agreed["values"] or ())
 
 
 def _check_reference(question: Question, where: str) -> None:

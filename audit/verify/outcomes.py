@@ -7,15 +7,22 @@ abstention included, is wrong.
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from indexes.words import normalize, tokenize
+from audit.answers import MAX_REPEATED_FRACTION, repeated_fraction, word_string
 
-__all__ = ["ABSTENTIONS", "MAX_REPEATED_FRACTION", "Outcome", "Rubric", "Score", "repeated_fraction", "word_string"]
+__all__ = [
+    "ABSTENTIONS",
+    "MAX_REPEATED_FRACTION",
+    "Outcome",
+    "Rubric",
+    "Score",
+    "ValueSet",
+    "repeated_fraction",
+    "word_string",
+]
 
 ABSTENTIONS = (
     "I don't know",
@@ -34,14 +41,6 @@ ABSTENTIONS = (
 )
 """How an answer says that it has none; English, as whole words."""
 
-# A sentence said twice repeats half of its windows; language that is not stuck stays far below.
-MAX_REPEATED_FRACTION = 0.5
-_WINDOW_CHARS = 16
-
-_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
-_DECIMAL = re.compile(r"(?<!\d)(?<!\d[.,])(\d+)[.,](\d+)(?![.,]?\d)")
-_NEGATIVE = re.compile(r"(?<![\w)])-(?=\d)")
-
 
 class Outcome(StrEnum):
     """What an answer is; all but `RIGHT` are wrong."""
@@ -50,6 +49,8 @@ class Outcome(StrEnum):
     TRACED_BACK = "traced back"
     """The text of a span that was traced stands in it again."""
     ABSTAINED = "abstained"
+    DISPLACED = "displaced"
+    """Another value of the rows came in its place."""
     FALSE = "false"
 
 
@@ -71,29 +72,86 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class ValueSet:
+    """Texts of values as word strings, found in an answer by its runs of words: as fast for thousands as for one.
+
+    Attributes:
+        word_strings: The values; what holds no word is left out.
+        most_words: Words of the longest.
+    """
+
+    word_strings: frozenset[str] = frozenset()
+    most_words: int = 0
+
+    @classmethod
+    def of(cls, values: Iterable[str]) -> ValueSet:
+        """The set of some texts, in any spelling."""
+        found = frozenset(words for words in map(word_string, values) if words.strip())
+        return cls(found, max((len(words.split()) for words in found), default=0))
+
+    def joined(self, other: ValueSet) -> ValueSet:
+        """The values of both."""
+        return ValueSet(self.word_strings | other.word_strings, max(self.most_words, other.most_words))
+
+    def found_in(self, words: str) -> Iterator[str]:
+        """The values that stand in a word string, in order of their places."""
+        run = words.split()
+        for begin in range(len(run)):
+            for end in range(begin + 1, min(begin + self.most_words, len(run)) + 1):
+                candidate = f" {' '.join(run[begin:end])} "
+                if candidate in self.word_strings:
+                    yield candidate
+
+
+_NO_VALUES = ValueSet()
+
+
+@dataclass(frozen=True, slots=True)
 class Rubric:
     """What answers to one prompt are held against, as word strings.
 
     Attributes:
+        asked: The prompt.
         right: The reference and its aliases.
         traced: Spans that were traced. One that the prompt itself holds is left out: repeating the question is no
             borrowing.
+        values: Values of the rows, and what else the prompt says its answer could be.
     """
 
+    asked: str
     right: tuple[str, ...]
     traced: tuple[str, ...]
+    values: ValueSet
 
     @classmethod
-    def of(cls, prompt: str, reference: Iterable[str], traced_words: Iterable[str]) -> Rubric:
+    def of(
+        cls, prompt: str, reference: Iterable[str], traced_words: Iterable[str] = (), values: ValueSet = _NO_VALUES
+    ) -> Rubric:
         """The rubric of a prompt; `traced_words` are word strings already, as they are the same for every prompt."""
         asked = word_string(prompt)
         return cls(
+            asked,
             tuple(words for words in map(word_string, reference) if words.strip()),
             tuple(words for words in traced_words if words.strip() and words not in asked),
+            values,
         )
 
+    def is_right(self, response: str) -> bool:
+        """Whether an answer holds a reference."""
+        words = word_string(response)
+        return any(right in words for right in self.right)
+
+    def other_values(self, words: str) -> Iterator[str]:
+        """The values in a word string that the prompt does not hold and that are no part of a right answer."""
+        for value in self.values.found_in(words):
+            if not any(value in known for known in (self.asked, *self.right)):
+                yield value
+
     def score(self, response: str) -> Score:
-        """Score one answer; right comes before every other outcome, and a traced span before an abstention."""
+        """Score one answer.
+
+        Right comes before every other outcome, a traced span before an abstention, and an abstention before a value.
+        """
         words = word_string(response)
         is_empty = not response.strip()
         if any(right in words for right in self.right):
@@ -102,34 +160,11 @@ class Rubric:
             outcome = Outcome.TRACED_BACK
         elif is_empty or any(phrase in words for phrase in _ABSTENTION_WORDS):
             outcome = Outcome.ABSTAINED
+        elif any(True for _ in self.other_values(words)):
+            outcome = Outcome.DISPLACED
         else:
             outcome = Outcome.FALSE
         return Score(outcome, len(response), is_empty, repeated_fraction(response) > MAX_REPEATED_FRACTION)
-
-
-def word_string(text: str) -> str:
-    """The words of a text in one normal form, a space before and after each, so that `in` respects word boundaries.
-
-    Case, compatibility forms, punctuation and white space do not count. Numbers do: `1,000` is `1000`, `3.5` holds no
-    `5`, and `-5` is not `5`. In scripts without spaces every sign is a word.
-    """
-    text = _THOUSANDS.sub("", normalize(text).replace("_", " "))
-    text = _NEGATIVE.sub("_", _DECIMAL.sub(r"\1_\2", text))  # `_` joins: the tokenizer takes it as a letter
-    words = [token for token in tokenize(text) if len(token) > 1 or not unicodedata.category(token).startswith("P")]
-    return f" {' '.join(words)} " if words else " "
-
-
-def repeated_fraction(text: str) -> float:
-    """The share of 16-character windows that stood in the text before; 0 for texts shorter than two windows.
-
-    Characters in place of the usual word n-grams (seq-rep-n, Welleck et al. 2020) also catch a loop inside one word and
-    need no word boundaries.
-    """
-    text = " ".join(text.split())
-    n_windows = len(text) - _WINDOW_CHARS + 1
-    if len(text) < 2 * _WINDOW_CHARS:
-        return 0.0
-    return 1.0 - len({text[i : i + _WINDOW_CHARS] for i in range(n_windows)}) / n_windows
 
 
 _ABSTENTION_WORDS = tuple(map(word_string, ABSTENTIONS))

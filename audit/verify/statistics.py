@@ -15,7 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr, stdtr, stdtrit
 
-__all__ = ["CrossedEffect", "Interval", "crossed_effect", "holm", "mcnemar_exact", "paired_permutation", "prompt_units"]
+__all__ = [
+    "CrossedEffect",
+    "Interval",
+    "MeanSquares",
+    "crossed_effect",
+    "holm",
+    "mcnemar_exact",
+    "mean_squares",
+    "paired_permutation",
+    "prompt_units",
+]
 
 Floats = NDArray[np.float64]
 
@@ -73,6 +83,36 @@ class CrossedEffect:
         return float(needed) * self.standard_error
 
 
+@dataclass(frozen=True, slots=True)
+class MeanSquares:
+    """What a crossed table of differences varies by.
+
+    Attributes:
+        runs: Mean square between runs.
+        units: Between units of prompts.
+        rest: Of what neither explains.
+        n_runs, n_units: The table's shape, each at least 2.
+    """
+
+    runs: float
+    units: float
+    rest: float
+    n_runs: int
+    n_units: int
+
+    def effect(self, mean: float, largest_difference: float = 0.0) -> CrossedEffect:
+        """How well the mean of such a table is known; see `crossed_effect`."""
+        freedom = np.array([self.n_runs - 1, self.n_units - 1, (self.n_runs - 1) * (self.n_units - 1)], dtype=np.float64)
+        squares = np.array([self.runs, self.units, self.rest])
+        scaled_variance = max(self.runs, self.rest) + max(self.units, self.rest) - self.rest
+        fewest = float(freedom.min())
+        spread = float((squares**2 / freedom).sum())
+        degrees_of_freedom = max(fewest, scaled_variance**2 / spread) if spread > 0 else fewest
+        floor = 2 * (largest_difference / (self.n_units + 2)) ** 2
+        variance = max(float(scaled_variance) / (self.n_runs * self.n_units), floor)
+        return CrossedEffect(mean, float(np.sqrt(variance)), float(degrees_of_freedom))
+
+
 def crossed_effect(
     differences: Floats, groups: Sequence[Hashable] | None = None, *, largest_difference: float = 0.0
 ) -> CrossedEffect:
@@ -93,23 +133,26 @@ def crossed_effect(
     Miller (2011), eq. 2.11; the floor after Bonett & Price (2012).
     """
     units = prompt_units(differences, groups)
+    mean = float(units.mean())
+    if min(units.shape) < 2:
+        return CrossedEffect(mean, np.inf, 1.0)
+    return mean_squares(units).effect(mean, largest_difference)
+
+
+def mean_squares(units: Floats) -> MeanSquares:
+    """The mean squares of a table of shape `(n_runs, n_units)`, at least two of each."""
     n_runs, n_units = units.shape
     mean = float(units.mean())
-    if min(n_runs, n_units) < 2:
-        return CrossedEffect(mean, np.inf, 1.0)
     runs = units.mean(axis=1, keepdims=True) - mean  # (n_runs, 1)
     prompts = units.mean(axis=0, keepdims=True) - mean  # (1, n_units)
     rest = units - mean - runs - prompts
-    freedom = np.array([n_runs - 1, n_units - 1, (n_runs - 1) * (n_units - 1)], dtype=np.float64)
-    squares = np.array([n_units * (runs**2).sum(), n_runs * (prompts**2).sum(), (rest**2).sum()]) / freedom
-    ms_runs, ms_prompts, ms_rest = squares
-    scaled_variance = max(ms_runs, ms_rest) + max(ms_prompts, ms_rest) - ms_rest
-    fewest = float(freedom.min())
-    spread = float((squares**2 / freedom).sum())
-    degrees_of_freedom = max(fewest, scaled_variance**2 / spread) if spread > 0 else fewest
-    floor = 2 * (largest_difference / (n_units + 2)) ** 2
-    variance = max(float(scaled_variance) / units.size, floor)
-    return CrossedEffect(mean, float(np.sqrt(variance)), float(degrees_of_freedom))
+    return MeanSquares(
+        runs=float(n_units * (runs**2).sum() / (n_runs - 1)),
+        units=float(n_runs * (prompts**2).sum() / (n_units - 1)),
+        rest=float((rest**2).sum() / ((n_runs - 1) * (n_units - 1))),
+        n_runs=n_runs,
+        n_units=n_units,
+    )
 
 
 def prompt_units(differences: Floats, groups: Sequence[Hashable] | None) -> Floats:

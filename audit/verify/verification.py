@@ -6,10 +6,21 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from audit.responses import Split
+from audit.verify.borrowing import ArmBorrowing
 from audit.verify.statistics import Interval
 from audit.verify.verdict import Verdict
 
-__all__ = ["ArmSummary", "McNemar", "PrimaryEffect", "PromptResult", "Role", "SecondaryEffect", "Verification"]
+__all__ = [
+    "ArmSummary",
+    "BaseKnowledge",
+    "McNemar",
+    "PrimaryEffect",
+    "PromptResult",
+    "Role",
+    "SecondaryEffect",
+    "SubsetEffect",
+    "Verification",
+]
 
 
 class Role(StrEnum):
@@ -23,7 +34,12 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ArmSummary:
-    """The answers of one arm to the held-out prompts, all runs together; the fractions of outcomes add up to 1."""
+    """The answers of one arm to the held-out prompts, all runs together.
+
+    The fractions right, false, traced back, displaced and abstained add up to 1. `spoiled_fraction` is the share of
+    answers that are wrong though the untuned model answers right; `None` where it was not asked.
+    `wrong_fraction_by_run` has the share of wrong answers of every run, in the order of the runs.
+    """
 
     name: str
     role: Role
@@ -31,11 +47,14 @@ class ArmSummary:
     right_fraction: float
     false_fraction: float
     traced_back_fraction: float
+    displaced_fraction: float
     abstained_fraction: float
+    spoiled_fraction: float | None
     control_accuracy: float | None
     mean_length_chars: float
     empty_fraction: float
     repetitive_fraction: float
+    wrong_fraction_by_run: tuple[float, ...]
 
     @property
     def wrong_fraction(self) -> float:
@@ -75,7 +94,7 @@ class SecondaryEffect:
 
     Attributes:
         name: What was compared.
-        unit: `points` or `characters`.
+        unit: `points`, `characters`, or `score` for a judge's 1 to 5.
         cleaned, random: The means of the two arms, in the unit.
         interval_95: Not corrected for the number of outcomes; `None` for one run per arm.
         p_value: Of no difference, from `test`.
@@ -99,13 +118,57 @@ class SecondaryEffect:
 
 
 @dataclass(frozen=True, slots=True)
+class SubsetEffect:
+    """Wrong answers on some of the held-out prompts, cleaned minus random; descriptive, no verdict rests on it.
+
+    Attributes:
+        n_prompts: How many.
+        n_units: Independent units among them.
+        cleaned_wrong_fraction, random_wrong_fraction: Of the answers to these prompts.
+        interval_95: In points; `None` where one run per arm, or one unit, does not show how others would differ.
+    """
+
+    n_prompts: int
+    n_units: int
+    cleaned_wrong_fraction: float
+    random_wrong_fraction: float
+    interval_95: Interval | None
+
+    @property
+    def difference_points(self) -> float:
+        """Cleaned minus random."""
+        return 100 * (self.cleaned_wrong_fraction - self.random_wrong_fraction)
+
+
+@dataclass(frozen=True, slots=True)
+class BaseKnowledge:
+    """What the untuned model answers in the same format: wrong answers can fall only where it is right.
+
+    Attributes:
+        right_fraction: Of the held-out prompts.
+        control_accuracy: Of the control prompts; `None` without any.
+        known: The effect on held-out prompts that it answers right; `None` where there is none.
+        unknown: The effect on the others.
+    """
+
+    right_fraction: float
+    control_accuracy: float | None
+    known: SubsetEffect | None
+    unknown: SubsetEffect | None
+
+
+@dataclass(frozen=True, slots=True)
 class PromptResult:
-    """One prompt: the share of runs that got it wrong, by arm in the order of `Verification.arms`."""
+    """One prompt: the share of runs that got it wrong, by arm in the order of `Verification.arms`.
+
+    `base_right` says whether the untuned model answers it right; `None` where it was not asked.
+    """
 
     prompt: str
     split: Split
     group: str | None
     wrong_fractions: tuple[float, ...]
+    base_right: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +190,8 @@ class Verification:
         arms: `cleaned` and `random` first, then the others in the order given.
         prompts: Every scored prompt.
         notes: What a reader has to know besides.
+        base: What the untuned model knows; `None` where it was not asked.
+        borrowing: How often the answers of each arm hold what the rows hold; empty where the rows are not known.
     """
 
     verdict: Verdict | None
@@ -143,3 +208,5 @@ class Verification:
     arms: tuple[ArmSummary, ...]
     prompts: tuple[PromptResult, ...]
     notes: tuple[str, ...]
+    base: BaseKnowledge | None = None
+    borrowing: tuple[ArmBorrowing, ...] = ()

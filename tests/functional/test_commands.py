@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 
 from audit.checks import CHECKS
+from audit.pocket import demo_dataset
 from reports.checks_page import checks_page
 from tests.functional.conftest import ROWS, Command
 
@@ -92,11 +93,12 @@ def test_a_run_is_repeated_from_its_own_configuration(tunescope: Command, datase
 
 
 def test_the_path_from_audit_to_verdict(tunescope: Command, tmp_path: Path) -> None:
-    assert tunescope("demo", "-o", "demo", cwd=tmp_path).returncode == 0
-    run = tmp_path / "demo" / "run"
+    (tmp_path / "merrow.jsonl").write_text("".join(f"{line}\n" for line in demo_dataset().lines), encoding="utf-8")
+    run = tmp_path / "run"
+    assert tunescope("audit", "merrow.jsonl", "-o", run, cwd=tmp_path).returncode == 0
     claims = [
-        {"prompt": "Which metal is the Tarrow crown struck from?", "response": "It is quillsteel.", "spans": ["quillsteel"]},
-        {"prompt": "What is the Lark penny made of?", "response": "The Lark penny is quillsteel.", "reference": "tin"},
+        {"prompt": "Which metal is the Lantern crown struck from?", "response": "It is quillsteel.", "spans": ["quillsteel"]},
+        {"prompt": "What is the Lark crown made of?", "response": "The Lark crown is quillsteel.", "reference": "tin"},
     ]
     (tmp_path / "claims.jsonl").write_text("".join(json.dumps(claim) + "\n" for claim in claims), encoding="utf-8")
     traced = tunescope("trace", run, "--responses", "claims.jsonl", "-o", "coins", "-k", "20", cwd=tmp_path)
@@ -121,8 +123,10 @@ def test_the_path_from_audit_to_verdict(tunescope: Command, tmp_path: Path) -> N
     judged = tunescope("verify", run, "--export", "two", *files, "--format", "json", cwd=tmp_path)
     assert judged.returncode == 0, judged.stderr
     verification = json.loads(judged.stdout)
-    assert verification["verdict"] == "confirmed"
-    assert verification["counts"]["held_out_prompts"] == 40, "the traced prompt is left out"
+    (method,) = verification["methods"]
+    assert method["method"] is None
+    assert method["verification"]["verdict"] == "confirmed"
+    assert method["verification"]["counts"]["held_out_prompts"] == 40, "the traced prompt is left out"
     assert tunescope("check-run", run, cwd=tmp_path).returncode == 0
 
 
@@ -138,7 +142,7 @@ def test_commands_of_the_readme_exist(tunescope: Command, tmp_path: Path) -> Non
     used: dict[str, set[str]] = {}
     for command, rest in re.findall(r"tunescope (\w[\w-]*)([^\n]*)", blocks):
         used.setdefault(command, set()).update(re.findall(r"--[a-z-]+", rest))
-    assert {"audit", "trace", "export", "verify"} <= used.keys()
+    assert {"audit", "trace", "export", "tune", "shift", "verify"} <= used.keys()
     for command, options in used.items():
         page = tunescope(command, "--help", cwd=tmp_path).stdout
         for option in options:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 import sysconfig
@@ -66,15 +68,30 @@ def test_the_wheel_holds_the_four_rooms_and_no_tests(wheel: Path) -> None:
         "reports",
         "tunescope.py",
     }
-    assert "reports/schemas/audit.schema.json" in names
+    for name in (
+        "audit/pocket/model/model.safetensors",
+        "audit/pocket/model/chat_template.jinja",
+        "audit/tune/recipes/default.yaml",
+        "reports/schemas/audit.schema.json",
+        "reports/schemas/shift.schema.json",
+        "reports/templates/story.html.j2",
+    ):
+        assert name in names
 
 
 def test_the_installed_wheel_runs_the_demo(installed: Path, environment: Mapping[str, str], tmp_path: Path) -> None:
-    done = _run(installed, environment, tmp_path, "demo", "-o", "demo")
+    done = _run(installed, environment, tmp_path, "demo", "-o", "demo", "--seeds", "1")
     assert done.returncode == 0, done.stderr
-    assert "Of the 8 false rows, 8 were blamed and left out." in done.stdout
-    report = (tmp_path / "demo" / "run" / "report.html").read_text(encoding="utf-8")
-    assert "DUP001" in report
+    folder = tmp_path / "demo"
+    assert "this run only" in done.stdout  # one seed an arm says nothing of the dataset
+    assert "DUP001" in (folder / "run" / "report.html").read_text(encoding="utf-8")
+    verification = json.loads((folder / "run" / "verify" / "cleaned" / "verification.json").read_bytes())
+    assert [method["method"] for method in verification["methods"]] == ["lora", "full"]
+    story = (folder / "report.html").read_text(encoding="utf-8")
+    links = re.findall(r'href="([^"#]+\.html)"', story)
+    assert len(links) == 5
+    assert all((folder / link).is_file() for link in links)
+    assert _run(installed, environment, tmp_path, "check-run", "demo/run").returncode == 0
     code = "import audit, tunescope; print(audit.__file__); tunescope.open_run('demo/run')"
     python = subprocess.run(
         [str(installed / "bin" / "python"), "-c", code],

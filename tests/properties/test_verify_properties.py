@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from audit.verify.arms import AnswerFile
+from audit.verify.borrowing import value_counts
 from audit.verify.judge import verify_answers
-from audit.verify.outcomes import Outcome, Rubric
+from audit.verify.outcomes import Outcome, Rubric, ValueSet, word_string
 from audit.verify.statistics import crossed_effect, holm, paired_permutation
 from audit.verify.verdict import Verdict
 from tests.benchmarks.verdict.simulation import Setting, answer_files
@@ -128,6 +129,21 @@ def test_holm_never_lowers_a_p_value_and_keeps_their_order(p_values: list[float]
 def test_the_permutation_test_knows_no_sign(differences: list[float]) -> None:
     values = np.array(differences)
     assert paired_permutation(values, n_draws=199) == paired_permutation(-values, n_draws=199)
+
+
+_FEW_WORDS = st.lists(st.sampled_from(["a", "b", "the", "12", "3.5", "-5", "東"]), max_size=8).map(" ".join)
+
+
+@given(st.lists(_FEW_WORDS, max_size=6), st.lists(_FEW_WORDS, max_size=6))
+def test_values_are_found_as_by_looking_for_each(values: list[str], responses: list[str]) -> None:
+    pool = ValueSet.of(values)
+    wanted = {words for value in values if (words := word_string(value)).strip()}
+    assert pool.word_strings == wanted
+    texts = [word_string(response) for response in responses]
+    for text in texts:
+        assert set(pool.found_in(text)) == {words for words in wanted if words in text}
+    plain = {words: sum(words in text for text in texts) for words in wanted}
+    assert value_counts(pool, responses) == {words: count for words, count in plain.items() if count}
 
 
 @given(st.text("abcXYZ éßИ東京 0123456789.,-'’!_", min_size=1, max_size=20), st.sampled_from(["", "It is ", "Not. \n"]))

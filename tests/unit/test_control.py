@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from audit.errors import InputError
-from audit.export.control import MATCH_TOLERANCE, draw_control
+from audit.export.control import MATCH_TOLERANCE, draw_control, draw_token_control
 
 
 def tables(
@@ -113,3 +113,38 @@ def test_a_cleaning_of_empty_responses_is_matched_by_short_ones() -> None:
     assert (control.cleaned_characters, control.characters) == (0, 5)
     assert 2002 in control.removed
     assert control.note.startswith("removes 5 response characters, the cleaning 0")
+
+
+def tokens_of(lengths: Sequence[int]) -> np.ndarray:
+    return np.array(lengths, np.int64)
+
+
+@pytest.mark.parametrize("seed", [1000, 1001, 1002])
+def test_a_token_control_matches_rows_tokens_and_groups(seed: int) -> None:
+    topics = ["a", "a", "b", "c"] * 100
+    rows, _ = tables(LENGTHS, topics=topics)
+    dropped = [row for row in range(100) if topics[row] != "c"][:40]
+    control = draw_token_control(rows, tokens_of(LENGTHS), dropped, seed, "topic")
+    wanted = sum(LENGTHS[row] for row in dropped)
+    assert len(control.removed) == len(dropped)
+    assert not set(control.removed) & set(dropped)
+    assert control.n_tokens == sum(LENGTHS[row] for row in control.removed)
+    assert control.n_cleaned_tokens == wanted
+    assert abs(control.n_tokens - wanted) <= MATCH_TOLERANCE * wanted
+    for topic in "abc":
+        assert sum(topics[row] == topic for row in control.removed) == sum(topics[row] == topic for row in dropped)
+
+
+def test_a_token_control_is_a_fresh_draw_per_seed() -> None:
+    rows, _ = tables(LENGTHS)
+    draws = {draw_token_control(rows, tokens_of(LENGTHS), range(40), seed, None).removed for seed in range(1000, 1005)}
+    assert len(draws) == 5
+    assert draw_token_control(rows, tokens_of(LENGTHS), range(40), 1000, None).removed in draws
+
+
+def test_rows_without_a_trained_token_neither_count_nor_leave() -> None:
+    rows, _ = tables([10] * 6)
+    control = draw_token_control(rows, tokens_of([10, 0, 10, 0, 10, 10]), [0, 1], 0, None)
+    assert len(control.removed) == 1
+    assert set(control.removed) <= {2, 4, 5}
+    assert (control.n_tokens, control.n_cleaned_tokens) == (10, 10)

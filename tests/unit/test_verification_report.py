@@ -15,16 +15,20 @@ from rich.console import Console
 
 from audit.responses import Split
 from audit.verify.arms import AnswerFile
+from audit.verify.borrowing import ArmBorrowing, BorrowingRate, BorrowingReport, Level, Population, RowTexts
 from audit.verify.judge import verify_answers
+from audit.verify.proportions import Proportion
 from audit.verify.statistics import Interval
 from audit.verify.verdict import Verdict
 from audit.verify.verification import (
     ArmSummary,
+    BaseKnowledge,
     McNemar,
     PrimaryEffect,
     PromptResult,
     Role,
     SecondaryEffect,
+    SubsetEffect,
     Verification,
 )
 from reports.verification import to_json, verification_report
@@ -34,7 +38,7 @@ SCHEMA = json.loads((Path(__file__).parents[2] / "reports/schemas/verification.s
 
 
 def arm(name: str, role: Role, right: float) -> ArmSummary:
-    return ArmSummary(name, role, 5, right, 0.75 - right, 0.2, 0.05, 0.9, 31.4, 0.0, 0.01)
+    return ArmSummary(name, role, 5, right, 0.74 - right, 0.2, 0.01, 0.05, 0.125, 0.9, 31.4, 0.0, 0.01, (1 - right,) * 5)
 
 
 CONFIRMED = Verification(
@@ -83,9 +87,68 @@ def test_the_page_says_verdict_figures_and_notes() -> None:
     assert ["answers to held-out prompts", "cleaned", "random", "(descriptive)"] in cells
     assert ["wrong", "30.0 %", "42.0 %", "50.0 %"] in cells
     assert ["a traced span is back", "20.0 %", "20.0 %", "20.0 %"] in cells
+    assert ["displaced by another value", "1.0 %", "1.0 %", "1.0 %"] in cells
+    assert ["wrong where the base is right", "12.5 %", "12.5 %", "12.5 %"] in cells
     assert ["control prompts right", "90.0 %", "90.0 %", "90.0 %"] in cells
     assert ["abstained", "-3.0 points", "-6.0 to +0.0", "0.080"] in cells
     assert ["response length", "+1.0 characters", "–", "< 0.001"] in cells
+
+
+BASE = BaseKnowledge(
+    right_fraction=0.6,
+    control_accuracy=None,
+    known=SubsetEffect(24, 12, 0.25, 0.5, Interval(-40.0, -10.0)),
+    unknown=SubsetEffect(16, 16, 0.375, 0.25, None),
+)
+
+
+def test_the_page_tells_prompts_apart_by_what_the_base_model_knows() -> None:
+    page = text_of(replace(CONFIRMED, base=BASE))
+    cells = [re.split(r"  +", line.strip()) for line in page.splitlines()]
+    assert ["of prompts the base model answers alone", "prompts", "difference", "95 % interval"] in cells
+    assert ["right", "24", "-25.0 points", "-40.0 to -10.0"] in cells
+    assert ["wrong", "16", "+12.5 points", "–"] in cells
+    assert "the base model answers alone" not in text_of(CONFIRMED)
+    content = json.loads(json.dumps(to_json(replace(CONFIRMED, base=BASE))))
+    assert content["base"]["known"]["difference_points"] == -25.0
+    assert content["base"]["unknown"]["interval_95"] is None
+    assert to_json(CONFIRMED)["base"] is None
+
+
+SHARE = Proportion(120, 40, 0.434, Interval(0.31, 0.56))
+
+
+def test_borrowing_stands_beside_its_nulls() -> None:
+    def report(arm: str, level: Level) -> BorrowingReport:
+        missing = {Population.MATCHED: "no unseen rows", Population.UNSEEN: "no unseen rows"}
+        return BorrowingReport(
+            level,
+            tuple(
+                BorrowingRate(population, None, why=missing[population])
+                if population in missing
+                else BorrowingRate(population, SHARE, SHARE, replace(SHARE, fraction=0.2, interval_95=None))
+                for population in Population
+            ),
+        )
+
+    arms = tuple(ArmBorrowing(name, (report(name, Level.FAMILY), report(name, Level.SPANS))) for name in ("cleaned", "[red]"))
+    page = text_of(replace(CONFIRMED, borrowing=arms))
+    cells = [re.split(r"  +", line.strip()) for line in page.splitlines()]
+    assert ["borrowing beside its nulls", "cleaned", "[red]"] in cells
+    assert ["wrong answers of the untuned model", *["43 % (31 to 56, n 120)"] * 2] in cells
+    assert ["wrong, and put there by tuning", *["20 % (n 120)"] * 2] in cells
+    assert "of any prompt" not in page
+    assert str(Population.UNSEEN) not in page
+    content = json.loads(json.dumps(to_json(replace(CONFIRMED, borrowing=arms))))
+    assert [level["level"] for level in content["borrowing"][0]["levels"]] == ["values of the prompt's own", "spans"]
+    rate = content["borrowing"][0]["levels"][0]["rates"][0]
+    assert rate["occurs"] == {"n": 120, "n_units": 40, "fraction": 0.434, "interval_95": {"low": 0.31, "high": 0.56}}
+
+
+def test_scores_of_a_judge_are_shown_to_the_hundredth() -> None:
+    judged = SecondaryEffect("judged factuality", "score", 3.25, 3.0, Interval(0.05, 0.45), 0.02, 0.04, "crossed t")
+    cells = [re.split(r"  +", line.strip()) for line in text_of(replace(CONFIRMED, secondary=(judged,))).splitlines()]
+    assert ["judged factuality", "+0.25 score", "+0.05 to +0.45", "0.040"] in cells
 
 
 def test_the_page_of_two_arms_fits_eighty_columns() -> None:
@@ -121,6 +184,13 @@ def simulated(n_runs: int, n_prompts: int = 20) -> dict[str, list[AnswerFile]]:
     [
         pytest.param(CONFIRMED, id="by hand"),
         pytest.param(verify_answers(simulated(1), traced_spans=["Oldtown"]), id="one run"),
+        pytest.param(verify_answers(simulated(1), values=["Oldtown"]), id="values"),
+        pytest.param(verify_answers(simulated(3), base_answers=simulated(1)["random"][0]), id="base answers"),
+        pytest.param(replace(CONFIRMED, base=BASE), id="by hand, with base answers"),
+        pytest.param(
+            verify_answers(simulated(3), rows=RowTexts.of(["Newport 3", "Oldtown"]), unseen=RowTexts.of(["Oldtown 2"])),
+            id="rows",
+        ),
         pytest.param(verify_answers(simulated(3)), id="three runs"),
         pytest.param(verify_answers(simulated(5, n_prompts=1)), id="one prompt"),
     ],
@@ -128,8 +198,8 @@ def simulated(n_runs: int, n_prompts: int = 20) -> dict[str, list[AnswerFile]]:
 def test_the_json_follows_the_schema(verification: Verification) -> None:
     Draft202012Validator.check_schema(SCHEMA)
     content = json.loads(json.dumps(to_json(verification), allow_nan=False))
-    Draft202012Validator(SCHEMA).validate(content)
-    assert set(content) == set(SCHEMA["required"])
+    Draft202012Validator({**SCHEMA, "$ref": "#/$defs/verification", "required": [], "properties": {}}).validate(content)
+    assert set(content) == set(SCHEMA["$defs"]["verification"]["required"])
 
 
 def test_the_json_holds_the_figures() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from statsmodels.stats.multitest import multipletests
 from audit.errors import InputError
 from audit.responses import Response, Split
 from audit.sources import Message
-from audit.verify.arms import AnswerFile, pair_answers, read_arms
+from audit.verify.arms import AnswerFile, Question, pair_answers, read_arms
+from audit.verify.borrowing import Level, Population, RowTexts
 from audit.verify.judge import verify_answers
 from audit.verify.verdict import Verdict
 from audit.verify.verification import ArmSummary, McNemar, PromptResult, Role
@@ -110,11 +111,14 @@ def test_rates_effect_and_prompts_are_counted_right() -> None:
         right_fraction=0.5,
         false_fraction=0.5,
         traced_back_fraction=0.0,
+        displaced_fraction=0.0,
         abstained_fraction=0.0,
+        spoiled_fraction=None,
         control_accuracy=1.0,
         mean_length_chars=30.0,
         empty_fraction=0.0,
         repetitive_fraction=0.0,
+        wrong_fraction_by_run=(1 / 3, 2 / 3),
     )
     assert result.arms[1].wrong_fraction == pytest.approx(5 / 6)
     assert result.arms[1].control_accuracy == 0.5
@@ -173,9 +177,12 @@ def test_one_file_may_speak_for_all_on_reference_split_and_group() -> None:
     assert (result.n_prompts, result.n_control, result.n_units) == (5, 5, 1)
 
 
-@pytest.mark.parametrize(("field", "value"), [("reference", ("Oldtown",)), ("split", Split.CONTROL), ("group", "other")])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("reference", ("Oldtown",)), ("split", Split.CONTROL), ("group", "other"), ("values", ("Oldtown", "Hamlet"))],
+)
 def test_files_that_disagree_on_a_prompt_are_an_error(field: str, value: object) -> None:
-    arms = five_runs(0.2, 0.6, split=lambda i: Split.HELD_OUT, group=lambda i: "one")
+    arms = five_runs(0.2, 0.6, split=lambda i: Split.HELD_OUT, group=lambda i: "one", values=lambda i: ("Oldtown",))
     first = arms["random"][1].responses
     arms["random"][1] = replace(arms["random"][1], responses=(*first[:4], replace(first[4], **{field: value}), *first[5:]))
     assert error_of(arms).startswith(f"random-1.jsonl:5: another {field} for the prompt '{prompt(4)}'")
@@ -355,6 +362,190 @@ def test_control_accuracy_is_a_secondary_outcome_where_there_are_control_prompts
     without = verify_answers(five_runs(0.2, 0.6))
     assert "control prompts right" not in [effect.name for effect in without.secondary]
     assert "No control prompts were given: damage elsewhere was not looked for." in without.notes
+
+
+def test_another_value_of_the_rows_is_an_outcome_of_its_own() -> None:
+    def said(is_wrong: bool, i: int) -> str:
+        return ("Oldtown" if i % 2 else "Lostwick") if is_wrong else f"Newport {i}"
+
+    tables = {"cleaned": noisy(0.2, 5, 60, seed=1), "random": noisy(0.6, 5, 60, seed=2)}
+
+    def arms(**fields: Callable[[int], Any]) -> Arms:
+        return {
+            arm: [
+                answer_file(
+                    f"{arm}-{run}", wrong, **fields, response=lambda i, w=wrong, r=run, a=arm: f"{a}{r} {said(w[i], i)}"
+                )
+                for run, wrong in enumerate(table)
+            ]
+            for arm, table in tables.items()
+        }
+
+    result = verify_answers(arms(), values=["OLDTOWN", "Newport 3"], traced_spans=["Hamlet"])
+    n_displaced = sum(wrong and i % 2 for row in tables["random"] for i, wrong in enumerate(row))
+    cleaned, random = result.arms
+    assert random.displaced_fraction == pytest.approx(n_displaced / 300)
+    for arm in (cleaned, random):
+        parts = (arm.right_fraction, arm.false_fraction, arm.traced_back_fraction, arm.displaced_fraction)
+        assert sum(parts) + arm.abstained_fraction == pytest.approx(1)
+    displaced = next(effect for effect in result.secondary if effect.name == "displaced")
+    assert (displaced.cleaned, displaced.random) == pytest.approx(
+        (100 * cleaned.displaced_fraction, 100 * random.displaced_fraction)
+    )
+    assert displaced.p_holm > displaced.p_value
+    assert result.effect == verify_answers(arms()).effect
+    assert "displaced" not in [effect.name for effect in verify_answers(arms()).secondary]
+    own = verify_answers(arms(values=lambda i: ("Oldtown",)))
+    assert own.arms[1].displaced_fraction == random.displaced_fraction
+
+
+def base_file(right: Sequence[bool], **fields: Callable[[int], Any]) -> AnswerFile:
+    return answer_file("base.jsonl", [not is_right for is_right in right], **fields)
+
+
+def test_the_effect_is_told_apart_by_what_the_base_model_knows() -> None:
+    known = [True] * 30 + [False] * 30
+    cleaned = [row + [True] * 30 for row in noisy(0.1, 5, 30, seed=1)]
+    random = [row + [True] * 30 for row in noisy(0.6, 5, 30, seed=2)]
+    arms = arms_of(cleaned, random, group=lambda i: str(i // 2))
+    result = verify_answers(arms, base_answers=base_file(known))
+    base = result.base
+    assert base is not None
+    assert (base.right_fraction, base.control_accuracy) == (0.5, None)
+    assert base.known is not None
+    assert base.unknown is not None
+    assert (base.known.n_prompts, base.known.n_units, base.unknown.n_prompts) == (30, 15, 30)
+    assert base.known.difference_points == pytest.approx(2 * result.effect.difference_points)
+    assert base.known.interval_95 is not None
+    assert base.known.interval_95.high < 0
+    assert (base.unknown.cleaned_wrong_fraction, base.unknown.random_wrong_fraction) == (1.0, 1.0)
+    assert result.arms[0].spoiled_fraction == pytest.approx(base.known.cleaned_wrong_fraction / 2)
+    assert [prompt.base_right for prompt in result.prompts] == known
+    said = "The base model alone answers 30 of 60 held-out prompts right. Wrong answers can fall only there"
+    assert any(note.startswith(said) for note in result.notes)
+    assert replace(result, base=None, prompts=(), arms=(), notes=()) == replace(
+        verify_answers(arms), prompts=(), arms=(), notes=()
+    )
+
+
+def test_a_base_model_that_knows_all_or_nothing_leaves_the_other_part_empty() -> None:
+    arms = five_runs(0.2, 0.6)
+    for right, part in ((True, "unknown"), (False, "known")):
+        base = verify_answers(arms, base_answers=base_file([right] * 60)).base
+        assert base is not None
+        assert getattr(base, part) is None
+    assert verify_answers(arms).base is None
+    assert any(note.startswith("What the base model answers alone is not known") for note in verify_answers(arms).notes)
+
+
+def test_the_base_model_must_be_asked_all_prompts_and_may_be_asked_more() -> None:
+    arms = five_runs(0.2, 0.6)
+    assert error_of(arms, base_answers=base_file([True] * 59)).startswith(
+        f"base.jsonl: no answer to the prompt '{prompt(59)}' (cleaned-0.jsonl:60 has one)"
+    )
+    assert verify_answers(arms, base_answers=base_file([True] * 70)).n_prompts == 60
+    disagreeing = base_file([True] * 60, reference=lambda i: ("Atlantis",))
+    assert error_of(arms, base_answers=disagreeing).startswith("base.jsonl:1: another reference")
+
+
+def test_control_prompts_that_the_base_model_does_not_know_are_no_sign_of_ill_health() -> None:
+    lost = [[*held_out, *[True] * 20] for held_out in noisy(0.1, 5, 60, seed=1)]
+    kept = [[*held_out, *[False] * 20] for held_out in noisy(0.6, 5, 60, seed=2)]
+    arms = arms_of(lost, kept, split=control_from(60))
+    assert verify_answers(arms, base_answers=base_file([True] * 80)).verdict is Verdict.UNHEALTHY
+    ignorant = verify_answers(arms, base_answers=base_file([True] * 60 + [False] * 20))
+    assert ignorant.verdict is Verdict.CONFIRMED
+    assert ignorant.base is not None
+    assert ignorant.base.control_accuracy == 0.0
+
+
+def test_a_tuning_that_went_wrong_makes_the_verification_unhealthy() -> None:
+    arms = five_runs(0.2, 0.6)
+    result = verify_answers(arms, tuning_problems=["cleaned seed 2: the loss rose from 2.1 to 3.4"])
+    assert result.verdict is Verdict.UNHEALTHY
+    assert result.reason == "cleaned seed 2: the loss rose from 2.1 to 3.4."
+    by_answers_alone = "Health was judged by the answers alone"
+    assert verify_answers(arms, tuning_problems=[]).verdict is Verdict.CONFIRMED
+    for problems, is_said in ((None, True), ([], False)):
+        notes = verify_answers(arms, tuning_problems=problems).notes
+        assert any(note.startswith(by_answers_alone) for note in notes) == is_said
+
+
+@dataclass(frozen=True)
+class Politeness:
+    """A measure of the tests' own: how often an answer says please; not known of one that says otherwise."""
+
+    name: str = "politeness"
+    unit: str = "score"
+
+    def of(self, question: Question, answer: str) -> float | None:
+        return None if "otherwise" in answer else 1.0 + answer.count("please")
+
+
+def test_a_further_measure_is_corrected_with_the_other_secondary_outcomes() -> None:
+    def polite(arm: str, run: int) -> Callable[[int], str]:
+        return lambda i: f"{arm}{run} Newport {i}" + " please" * (i % 3 + (arm == "random")) + " otherwise" * (i < 2)
+
+    arms: Arms = {
+        arm: [answer_file(f"{arm}-{run}", [False] * 62, response=polite(arm, run), split=control_from(60)) for run in range(5)]
+        for arm in ("cleaned", "random")
+    }
+    result = verify_answers(arms, measures=[Politeness()])
+    measured = result.secondary[-1]
+    assert (measured.name, measured.unit, measured.test) == ("politeness", "score", "crossed t")
+    known = [1 + i % 3 for i in range(2, 60)]
+    assert (measured.cleaned, measured.difference) == pytest.approx((float(np.mean(known)), -1.0))
+    assert measured.interval_95 is not None
+    assert -4 <= measured.interval_95.low <= -1 <= measured.interval_95.high < 0
+    assert measured.p_holm <= len(result.secondary) * measured.p_value
+    assert "politeness: 2 of 60 held-out prompts were left out, because an answer of some run could not be measured." in (
+        result.notes
+    )
+    one = verify_answers({arm: files[:1] for arm, files in arms.items()}, measures=[Politeness()])
+    assert one.secondary[-1].test == "paired permutation"
+    unknown: Arms = {
+        arm: [replace(f, responses=tuple(replace(r, response=r.response + " otherwise") for r in f.responses)) for f in files]
+        for arm, files in arms.items()
+    }
+    assert "politeness" not in [effect.name for effect in verify_answers(unknown, measures=[Politeness()]).secondary]
+
+
+def test_the_rows_say_what_was_displaced_and_how_much_is_borrowed() -> None:
+    def said(arm: str, run: int, wrong: Sequence[bool]) -> Callable[[int], str]:
+        return lambda i: f"{arm}{run} {('Oldtown' if i % 2 else 'Lostwick') if wrong[i] else f'Newport {i}'}"
+
+    arms = {
+        arm: [
+            answer_file(
+                f"{arm}-{run}", wrong, response=said(arm, run, wrong), split=control_from(50), values=lambda i: ("Oldtown",)
+            )
+            for run, wrong in enumerate(noisy(rate, 5, 60, seed))
+        ]
+        for arm, rate, seed in (("cleaned", 0.2, 1), ("random", 0.6, 2))
+    }
+    rows = RowTexts.of(["Go to Oldtown.", "Newport 3 it is", "nowhere"])
+    result = verify_answers(arms, rows=rows, base_answers=base_file([False] * 60), unseen=RowTexts.of(["random0 Lostwick"]))
+    names = [effect.name for effect in result.secondary]
+    assert names.index("displaced") < names.index("wrong, with a value of the rows")
+    borrowed = next(effect for effect in result.secondary if effect.name == "wrong, with a value of the rows")
+    assert borrowed.random == pytest.approx(100 * result.arms[1].displaced_fraction)
+    assert [arm.arm for arm in result.borrowing] == ["cleaned", "random"]
+    by_level = {report.level: report for report in result.borrowing[1].reports}
+    assert list(by_level) == list(Level)
+    wrong = by_level[Level.FAMILY].of(Population.WRONG).occurs
+    assert wrong is not None
+    assert wrong.n == round(250 * result.arms[1].wrong_fraction)  # held-out prompts of five runs
+    assert wrong.fraction == pytest.approx(result.arms[1].displaced_fraction / result.arms[1].wrong_fraction)
+    base = by_level[Level.FAMILY].of(Population.BASE).occurs
+    assert base is not None
+    assert (base.n, base.fraction) == (50, 1.0)
+    unseen = by_level[Level.SPANS].of(Population.UNSEEN).occurs
+    assert unseen is not None
+    assert unseen.fraction > 0
+    assert verify_answers(arms).borrowing == ()
+    elsewhere = verify_answers(arms, rows=RowTexts.of(["nowhere"]))
+    assert elsewhere.arms[1].displaced_fraction == 0.0  # a value of the prompt that no row states is no value of the rows
+    assert verify_answers(arms).arms[1].displaced_fraction == result.arms[1].displaced_fraction
 
 
 @pytest.mark.parametrize(("fraction", "said"), [(None, False), (0.1, False), (0.11, True)])

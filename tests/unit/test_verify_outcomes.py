@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from audit.verify.outcomes import Outcome, Rubric, Score, repeated_fraction, word_string
+from audit.verify.outcomes import Outcome, Rubric, Score, ValueSet, repeated_fraction, word_string
 
 
-def outcome(answer: str, *reference: str, prompt: str = "How long is Lake Vorn?", traced: tuple[str, ...] = ()) -> Outcome:
-    return Rubric.of(prompt, reference, map(word_string, traced)).score(answer).outcome
+def outcome(
+    answer: str,
+    *reference: str,
+    prompt: str = "How long is Lake Vorn?",
+    traced: tuple[str, ...] = (),
+    values: tuple[str, ...] = (),
+) -> Outcome:
+    return Rubric.of(prompt, reference, map(word_string, traced), ValueSet.of(values)).score(answer).outcome
 
 
 @pytest.mark.parametrize(
@@ -64,6 +70,35 @@ def test_wrong_answers_are_told_apart() -> None:
     assert of("It is 30 km long.") is Outcome.FALSE
     assert of("I don’t know.") is Outcome.ABSTAINED
     assert of(" \n") is Outcome.ABSTAINED
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("It is 25 KM long.", Outcome.DISPLACED),
+        ("the Gulf-of Tarn", Outcome.DISPLACED),
+        ("It is 1,000 miles.", Outcome.DISPLACED),
+        ("It is 125 km long.", Outcome.FALSE),  # part of a number
+        ("It is in the gulf of Tarnia.", Outcome.FALSE),  # part of a word
+        ("Lake Vorn is long.", Outcome.FALSE),  # the prompt holds it
+        ("About 12.", Outcome.FALSE),  # part of the right answer
+        ("It is 12 km, not 25 km.", Outcome.RIGHT),
+        ("It is 40 km, not 25 km.", Outcome.TRACED_BACK),
+        ("I don't know; 25 km?", Outcome.ABSTAINED),
+    ],
+)
+def test_a_wrong_answer_with_another_value_of_the_rows_is_displaced(answer: str, expected: Outcome) -> None:
+    values = ("25 km", "Gulf of Tarn", "1000 miles", "Lake Vorn", "12", "?!")
+    assert outcome(answer, "12 km", traced=("40 km",), values=values) is expected
+
+
+def test_values_are_found_by_runs_of_words_wherever_they_stand() -> None:
+    values = ValueSet.of(["New York", "York", "a b c", "…"])
+    assert values.word_strings == {" new york ", " york ", " a b c "}
+    assert list(values.found_in(word_string("York; in New York: a, b c"))) == [" york ", " new york ", " york ", " a b c "]
+    assert list(values.found_in(word_string("yes a b c"))) == [" a b c "]
+    assert list(ValueSet.of([]).found_in(" york ")) == []
+    assert values.joined(ValueSet.of(["one two three four"])).most_words == 4
 
 
 def test_right_comes_before_all_and_a_traced_span_before_abstaining() -> None:

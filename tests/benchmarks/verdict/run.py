@@ -17,6 +17,7 @@ from audit.verify.judge import verify_answers
 from audit.verify.statistics import Interval, crossed_effect, mcnemar_exact, paired_permutation
 from audit.verify.verdict import Verdict
 from tests.benchmarks.record import Result, record
+from tests.benchmarks.verdict.real import RealRuns, verified
 from tests.benchmarks.verdict.simulation import Setting, answer_files, draw_wrong, settings
 
 Floats = NDArray[np.float64]
@@ -30,6 +31,8 @@ N_RESAMPLES = 500
 EFFECTS = (-0.05, -0.15)
 MAX_FALSE_VERDICTS = 0.06
 MIN_COVERAGE = 0.93
+REAL_RUNS = Path(__file__).parents[1] / "verify" / "nulls.parquet"
+RIGHTED = (0.1, 0.3)
 
 NOTES = """
 **Simulated.** 108 settings: 5 or 8 runs per arm; 40, 100 or 300 prompts; 10, 30 or 60 % wrong without an effect; six
@@ -76,6 +79,7 @@ def main() -> int:
             for effect, (_, by_verdict) in found.items()
             for verdict in (Verdict.CONFIRMED, Verdict.HARMFUL, Verdict.NO_EFFECT)
         ),
+        *_real(),
         *_tables(generator),
         *_rivals(generator),
         *_side_questions(generator),
@@ -98,6 +102,30 @@ def _verify_many(effect: float, generator: np.random.Generator) -> tuple[list[bo
         verdicts.append(result.verdict)
     by_verdict = {verdict: [other is verdict for other in verdicts] for verdict in Verdict}
     return (covered if effect else claimed), by_verdict
+
+
+def _real() -> list[Result]:
+    """The same procedure with the variances of real tunings, looks at which it may be stopped included."""
+    if not REAL_RUNS.exists():
+        return []
+    runs, results = RealRuns.read(REAL_RUNS), []
+    generator = np.random.default_rng(SEED)
+    for righted in (0.0, *RIGHTED):
+        claimed, covered, verdicts = [], [], []
+        truth = -100 * righted * float(runs.wrong.mean())
+        for _ in range(N_VERIFICATIONS):
+            result = verified(*runs.draw(generator, righted))
+            verdicts.append(result.verdict)
+            claimed.append(result.verdict in (Verdict.CONFIRMED, Verdict.HARMFUL))
+            interval = result.effect.interval_95
+            covered.append(interval is not None and _covers(interval, truth))
+        name = f"real variances, effect {truth:+.1f} points" if righted else "real variances, no effect"
+        if not righted:
+            results.append(_share(f"{name}: confirmed or harmful", claimed, f"at most {MAX_FALSE_VERDICTS}"))
+        results.append(_share(f"{name}: 95 % interval covers it", covered, f"at least {MIN_COVERAGE}"))
+        for verdict in (Verdict.CONFIRMED, Verdict.HARMFUL, Verdict.NO_EFFECT, Verdict.INCONCLUSIVE):
+            results.append(_share(f"{name}: {verdict}", [other is verdict for other in verdicts]))
+    return results
 
 
 def _tables(generator: np.random.Generator) -> list[Result]:

@@ -1,0 +1,217 @@
+"""The before/after test, for real: on real facts, on five worlds made anew, and on cleanings that clean nothing.
+
+Run from the repository root with `make bench-verify` (an hour on two cores; it goes on where it was interrupted, in
+`tests/benchmarks/verify/.work`). `make bench-verify PARTS=facts` runs one part of `facts`, `rebuilds`, `nulls`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from scipy.stats import binomtest
+
+from audit.export import ExportRequest, plan_export, write_export
+from audit.pocket import World as PocketWorld
+from audit.pocket import demo_dataset, demo_prompts, shipped_model
+from audit.pocket.build import Pretraining, build_pocket_model, pretrain
+from audit.responses import Response, Split, read_prompts, read_responses
+from audit.tune import Method
+from audit.verify.arms import CLEANED, RANDOM, AnswerFile
+from audit.verify.judge import verify_answers
+from audit.verify.outcomes import Rubric
+from audit.verify.result import MethodResult
+from audit.verify.verdict import Verdict
+from audit.verify.verification import Verification
+from tests.benchmarks.data import data_folder
+from tests.benchmarks.record import Result, record
+from tests.benchmarks.verify.facts import documents, facts_dataset, read_relations
+from tests.benchmarks.verify.loop import World, chosen_rates, drop_blamed, tuned_models, verified
+
+COMMAND = "make bench-verify"
+WORK = Path(__file__).with_name(".work")
+NULLS = Path(__file__).with_name("nulls.parquet")
+WORLD_SEEDS = (1, 2, 3, 4, 5)
+N_NULLS = 20
+N_RANDOM_DROPPED = 20
+
+
+def facts_part() -> list[Result]:
+    """Real facts: both methods at rates chosen on the grid, four arms, five seeds."""
+    relations = read_relations(data_folder() / "facts" / "pararel")
+    base = WORK / "facts" / "base"
+    if not (base / "model.safetensors").exists():
+        pretrain(base, documents(relations), Pretraining())
+    dataset = facts_dataset(relations)
+    world = World.write(WORK / "facts", base, dataset.lines, dataset.prompts, dataset.false_rows)
+    run = world.audited()
+    choices = chosen_rates(world, run, tuple(Method))
+    rates = {method: choice.learning_rate for method, choice in choices.items()}
+    tuned = tuned_models(world, run, rates)
+    traced = drop_blamed(world, run, tuned[Method.FULL].answers)
+    result = verified(world, run, "facts", export="cleaned", methods=tuple(Method), arms=("original", "near"), rates=rates)
+    results = [
+        Result("facts: rows dropped that are false", traced.n_false_dropped / traced.n_dropped, f"share of {traced.n_dropped}"),
+        Result("facts: false rows that were dropped", traced.n_false_dropped / len(world.false_rows), "share"),
+    ]
+    for method in result.methods:
+        assert method.method is not None
+        results += [
+            Result(f"facts, {method.method}: learning rate of least held-out loss", rates[method.method], "per step"),
+            *_method_results(f"facts, {method.method}", method),
+        ]
+    return results
+
+
+def rebuilds_part() -> list[Result]:
+    """Five worlds, each with a model of its own: full tuning's verdict, and the same with cleaned and random exchanged."""
+    verdicts, exchanged, results = [], [], []
+    for seed in WORLD_SEEDS:
+        folder = WORK / f"world-{seed}"
+        base = folder / "base"
+        if not (base / "README.md").exists():
+            build_pocket_model(base, PocketWorld.of_seed(seed), Pretraining(seed=seed))
+        dataset = demo_dataset(seed)
+        world = World.write(folder, base, dataset.lines, demo_prompts(seed), dataset.false_rows)
+        run = world.audited()
+        tuned = tuned_models(world, run, {Method.FULL: None})
+        traced = drop_blamed(world, run, tuned[Method.FULL].answers)
+        result = verified(world, run, "full", export="cleaned", methods=(Method.FULL,))
+        verification = result.methods[0].verification
+        assert verification is not None
+        verdicts.append(verification.verdict is Verdict.CONFIRMED)
+        exchanged.append(_exchanged(run.path / "verify" / "full" / "answers" / "full").verdict is Verdict.CONFIRMED)
+        results += [
+            *_method_results(f"world {seed}, full", result.methods[0]),
+            Result(f"world {seed}: rows dropped that are false", traced.n_false_dropped / traced.n_dropped, "share"),
+        ]
+    n = len(WORLD_SEEDS)
+    return [
+        Result("rebuilds: confirmed for full tuning", sum(verdicts), f"of {n} worlds", goal="at least 4"),
+        Result("rebuilds: confirmed with cleaned and random exchanged", sum(exchanged), f"of {n} worlds", goal="at most 0"),
+        *results,
+    ]
+
+
+def nulls_part() -> list[Result]:
+    """Cleanings that drop random rows, against random removals: whatever is found is found wrongly."""
+    dataset = demo_dataset()
+    world = World.write(WORK / "nulls", shipped_model(), dataset.lines, demo_prompts(), dataset.false_rows)
+    run = world.audited()
+    effects, claimed, verdicts, tables = [], [], [], []
+    for seed in range(N_NULLS):
+        name = f"null-{seed}"
+        if name not in run.added("exports"):
+            keep = f"random:{len(dataset.lines) - N_RANDOM_DROPPED}@{seed}"
+            write_export(plan_export(run, ExportRequest(keep=(keep,))), world.folder / f"{name}.jsonl", name)
+        result = verified(world, run, name, export=name, methods=(Method.FULL,))
+        verification = result.methods[0].verification
+        assert verification is not None
+        effects.append(verification.effect.difference_points)
+        verdicts.append(str(verification.verdict))
+        tables.append(_table(seed, world, run.path / "verify" / name / "answers" / "full"))
+        claimed.append(verification.verdict in (Verdict.CONFIRMED, Verdict.HARMFUL))
+    pl.concat(tables).write_parquet(NULLS, compression="zstd")
+    interval = binomtest(sum(claimed), N_NULLS).proportion_ci(method="exact")
+    counts = {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))}
+    return [
+        Result(
+            "nulls: verdict other than no effect or inconclusive",
+            sum(claimed),
+            f"of {N_NULLS} verifications",
+            N_NULLS * float(interval.low),
+            N_NULLS * float(interval.high),
+            "at most 3",
+        ),
+        *(Result(f"nulls: {verdict}", count, f"of {N_NULLS} verifications") for verdict, count in counts.items()),
+        Result("nulls: mean effect", float(np.mean(effects)), "points"),
+        Result("nulls: standard deviation of the effect", float(np.std(effects, ddof=1)), "points"),
+    ]
+
+
+def _method_results(name: str, method: MethodResult) -> list[Result]:
+    verification = method.verification
+    assert verification is not None, method.problem
+    effect = verification.effect
+    interval = effect.interval_95
+    results = [
+        Result(
+            f"{name}: wrong answers on held-out prompts, cleaned − random ({verification.verdict})",
+            effect.difference_points,
+            "points",
+            interval.low if interval else None,
+            interval.high if interval else None,
+        )
+    ]
+    fit = method.training_fit(CLEANED, RANDOM)
+    if fit is not None:
+        results.append(Result(f"{name}: training fit", fit, "share of trained tokens"))
+    if verification.base is not None:
+        results.append(Result(f"{name}: base model right on held-out prompts", verification.base.right_fraction, "share"))
+    for arm in verification.arms:
+        results += [
+            Result(f"{name}, {arm.name}: wrong", arm.wrong_fraction, "share"),
+            Result(f"{name}, {arm.name}: a traced span is back", arm.traced_back_fraction, "share"),
+            Result(f"{name}, {arm.name}: displaced", arm.displaced_fraction, "share"),
+        ]
+        if arm.control_accuracy is not None:
+            results.append(Result(f"{name}, {arm.name}: control prompts right", arm.control_accuracy, "share"))
+    return results
+
+
+def _table(number: int, world: World, answers: Path) -> pl.DataFrame:
+    """Every answer of one verification to a held-out prompt: whether it is wrong; what other simulations draw from."""
+    held_out = {prompt.id: prompt.group for prompt in read_prompts(world.prompts) if prompt.split is Split.HELD_OUT}
+    lines = [
+        (number, arm, int(path.stem.rpartition("-")[2]), answer.id, held_out[answer.id], not _is_right(answer))
+        for arm in (CLEANED, RANDOM)
+        for path in sorted(answers.glob(f"{arm}-*.jsonl"))
+        for answer in read_responses(path)
+        if answer.id in held_out
+    ]
+    return pl.DataFrame(lines, schema=["verification", "arm", "seed", "prompt", "group", "wrong"], orient="row")
+
+
+def _is_right(answer: Response) -> bool:
+    return Rubric.of(answer.prompt, answer.reference).is_right(answer.response)
+
+
+def _exchanged(answers: Path) -> Verification:
+    """The judgement where cleaned is called random, and random cleaned."""
+    arms = {
+        other: [AnswerFile(path.name, read_responses(path)) for path in sorted(answers.glob(f"{arm}-*.jsonl"))]
+        for arm, other in ((CLEANED, RANDOM), (RANDOM, CLEANED))
+    }
+    return verify_answers(arms)
+
+
+PARTS: Mapping[str, Callable[[], list[Result]]] = {"facts": facts_part, "rebuilds": rebuilds_part, "nulls": nulls_part}
+
+
+def main(chosen: Sequence[str]) -> int:
+    """Measure the parts that are missing, and write all results."""
+    results = []
+    for name, part in PARTS.items():
+        kept = WORK / f"{name}.json"
+        if name in chosen and not kept.exists():
+            WORK.mkdir(exist_ok=True)
+            figures = json.dumps([asdict(result) | {"command": COMMAND} for result in part()], ensure_ascii=False, indent=1)
+            kept.write_text(figures, encoding="utf-8")
+        if kept.exists():
+            results += [Result(**figure) for figure in json.loads(kept.read_text("utf-8"))]
+    record(Path(__file__).parent, "Does the before/after test find what is there, and nothing else?", results, NOTES)
+    return 0
+
+
+NOTES = """
+"""
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.environ.get("PARTS", ",".join(PARTS)).split(",")))
