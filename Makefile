@@ -17,8 +17,9 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 demo: $(VENV)/.ready
 	$(BIN)/tunescope demo
 
+# One thread: toy models are slowed down by more, many times over where cores are shared.
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 check: $(VENV)/.ready
 	$(BIN)/ruff format --check .

@@ -363,7 +363,7 @@ def verify(
 
         models = tuple((arm, str(where)) for arm, places in checkpoints.items() for where in places)
         asked = CheckpointRequest(models, Path(prompts), export, base_model, delta_points, max_new_tokens)
-        n_workers = workers or default_workers(base_model or models[0][1])
+        n_workers = workers or default_workers(models[0][1], base_model)
         return verify_checkpoints(opened, asked, name, n_workers=n_workers, render=render_campaign)
     from audit.config import member_of
     from audit.tune import Method

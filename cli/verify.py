@@ -109,7 +109,7 @@ def verify(
         _report_paper(opened, name, base_model, prompts, recipe, learning_rate, seeds, unseen, max_new_tokens, workers, format)
         return
     with progress_line() as progress:
-        ways = _Ways(opened, name, export, delta, unseen, *_judge(judge, judge_model, judge_key_env), progress)
+        ways = _Ways(opened, name, export, delta, unseen, _judge(judge, judge_model, judge_key_env), progress)
         if responses:
             result = ways.judge_files([_named_place("--responses", given) for given in responses])
         elif checkpoints:
@@ -188,7 +188,6 @@ class _Ways:
     delta_points: float
     unseen: Path | None
     judge: AspectJudge | None
-    judge_name: str
     progress: Callable[[str, int, int], None]
 
     def judge_files(self, files: Sequence[tuple[str, str]]) -> CampaignResult:
@@ -235,10 +234,9 @@ class _Ways:
             self.run,
             request,
             self.name,
-            n_workers=workers or default_workers(base_model or checkpoints[0][1]),
+            n_workers=workers or default_workers(checkpoints[0][1], base_model),
             render=render_campaign,
             judge=self.judge,
-            judge_name=self.judge_name,
             progress=self.progress,
         )
 
@@ -305,7 +303,6 @@ class _Ways:
             render=render_campaign,
             keep_models=keep_models,
             judge=self.judge,
-            judge_name=self.judge_name,
             progress=self.progress,
         )
 
@@ -336,19 +333,19 @@ def _named_place(option: str, given: str) -> tuple[str, str]:
     return name, place
 
 
-def _judge(url: str | None, model: str | None, key_env: str | None) -> tuple[AspectJudge | None, str]:
-    """A judge of answers, and what its judgement depends on."""
+def _judge(url: str | None, model: str | None, key_env: str | None) -> AspectJudge | None:
+    """A judge of answers, where one is named."""
     from audit.errors import InputError
 
     if url is None and model is None and key_env is None:
-        return None, ""
+        return None
     if url is None or model is None:
         raise InputError("a judge needs an endpoint and a model", remedy="give both --judge URL and --judge-model M")
     from audit.endpoints import Endpoint
     from audit.verify.aspects import judge_answers
 
     endpoint = Endpoint(url=url, model=model, key_env=key_env)
-    return lambda arms, traced: judge_answers(arms, endpoint, traced_prompts=traced), f"{url} {model}"
+    return lambda arms, traced: judge_answers(arms, endpoint, traced_prompts=traced)
 
 
 def _method(given: str) -> Method:

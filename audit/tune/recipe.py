@@ -81,8 +81,8 @@ class Recipe(BaseModel):
     method: Method
     learning_rate: _Rate | None
     learning_rate_grid: tuple[_Rate, ...] = Field(min_length=1)
-    epochs: int = Field(ge=1)
-    max_steps: int | None = Field(ge=1)
+    epochs: int = Field(ge=1, le=100_000)
+    max_steps: int | None = Field(ge=1, le=1_000_000_000)
     batch_size: int = Field(ge=1)
     micro_batch_size: int | None = Field(ge=1)
     max_length: int | None = Field(ge=2)

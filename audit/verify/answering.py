@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from audit.errors import CorruptFileError, InputError
-from audit.models import ModelRef, answer, find_model_folder, load_model
+from audit.models import ModelRef, answer, find_model_folder, load_model, recorded_base
 from audit.rendering import load_chat_format
 from audit.responses import Prompt, Response, Split, read_prompts
 from audit.sources import Message
@@ -151,13 +151,19 @@ def answer_task(task: AnswerTask) -> ModelRef:
     return model.ref
 
 
-def n_threads_for(model: str) -> int:
+def n_threads_for(model: str, base: str | None = None) -> int:
     """Threads of one process that tunes or asks a model: 1 for small ones, which threads slow down, else all cores.
 
     It depends on model and machine alone: the number of threads decides the last bits of sums, the number of processes
     must not.
+
+    Args:
+        model: Folder or hub name.
+        base: The base model of an adapter, where it is not the one that it records.
     """
     folder, _ = find_model_folder(model)
+    if (folder / "adapter_config.json").exists():
+        folder, _ = find_model_folder(base or recorded_base(folder), of_adapter=None if base else folder)
     n_bytes = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     return 1 if n_bytes <= _SMALL_MODEL_BYTES else n_cores()
 
@@ -167,11 +173,11 @@ def n_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def default_workers(model: str) -> int:
+def default_workers(model: str, base: str | None = None) -> int:
     """Processes at a time, unless told: one for a GPU, which they would share, else as many as the cores have room for."""
     import torch
 
-    return 1 if torch.cuda.is_available() else max(1, n_cores() // n_threads_for(model))
+    return 1 if torch.cuda.is_available() else max(1, n_cores() // n_threads_for(model, base))
 
 
 def write_answers(path: Path, prompts: Sequence[Prompt], texts: Sequence[str]) -> None:

@@ -77,7 +77,6 @@ def run_campaign(
     render: Render,
     keep_models: bool = False,
     judge: AspectJudge | None = None,
-    judge_name: str = "",
     progress: Progress | None = None,
 ) -> CampaignResult:
     """Carry out a design, or go on with it where it was interrupted, and add it to the run as RUN/verify/NAME.
@@ -90,7 +89,6 @@ def run_campaign(
         render: Makes the files that people and machines read.
         keep_models: Whether the tuned models stay in RUN/verify/NAME/models.
         judge: Measures further aspects of the answers.
-        judge_name: What its judgement depends on.
         progress: Told of every tuning.
 
     Raises:
@@ -98,7 +96,7 @@ def run_campaign(
         StorageError: The disk is full; finished tunings are kept.
     """
     began, started = datetime.now(UTC), time.perf_counter()
-    key = {**design.key, "run": run.manifest["key"], "judge": judge_name, "keep_models": keep_models}
+    key = {**design.key, "run": run.manifest["key"], "keep_models": keep_models}
     final = run.check_name(_KIND, name)
     with claim_folder(final, key, "verification", "verification") as folder:
         with nothing_left_of_nothing(folder), LocalPool(n_workers=n_workers, n_threads=design.n_threads) as pool:
@@ -226,11 +224,11 @@ class _Work:
             n_done = n_after
             arms = self._answer_files(recipe, n_done)
             wrong = held_out_differences(arms, design.sheet.traced)
-            verification = self._judged(recipe, rates, arms, base, with_aspects=n_done == n_seeds)
+            verification = self._judged(recipe, rates, arms, base, is_final=n_done == n_seeds)
             if n_done < n_seeds:
                 reason = reason_to_stop(verification, wrong, design.sheet.units, n_runs=n_seeds)
                 if reason:
-                    verification = stopped(self._judged(recipe, rates, arms, base, with_aspects=True), reason, n_seeds)
+                    verification = stopped(self._judged(recipe, rates, arms, base, is_final=True), reason, n_seeds)
                     break
         needed = needed_sentence(verification, wrong, design.sheet.units)
         if needed:
@@ -311,7 +309,7 @@ class _Work:
         arms: Mapping[str, Sequence[AnswerFile]],
         base: Sequence[str],
         *,
-        with_aspects: bool,
+        is_final: bool,
     ) -> Verification:
         design = self._design
         tunings = self._tunings(recipe, len(arms[CLEANED]))
@@ -321,7 +319,7 @@ class _Work:
             if tuning.arm in (CLEANED, RANDOM)
             for problem in tuning_problems(tuning.record)
         ]
-        aspects = self._judge(arms, design.sheet.traced) if self._judge is not None and with_aspects else None
+        aspects = self._judge(arms, design.sheet.traced) if self._judge is not None and is_final else None
         return verify_answers(
             arms,
             traced_prompts=design.sheet.traced,
@@ -329,8 +327,8 @@ class _Work:
             delta_points=design.request.delta_points,
             dropped_fraction=design.export.dropped_share,
             base_answers=design.sheet.answer_file("base", base),
-            rows=self._rows,
-            unseen=self._unseen,
+            rows=self._rows if is_final else None,  # borrowing stops nothing, and takes its time
+            unseen=self._unseen if is_final else None,
             tuning_problems=problems,
             measures=aspects.measures if aspects is not None else (),
             notes=(*_notes_on_tuning(recipe, rates, tunings, design), *(aspects.notes if aspects is not None else ())),

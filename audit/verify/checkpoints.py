@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ from audit.engines import LocalPool
 from audit.errors import CorruptFileError, InputError
 from audit.export.stored import read_export
 from audit.models import ModelRef, find_model_folder, weights_digest
+from audit.rendering import load_chat_format
 from audit.rundir import Run, claim_folder, name_folder
 from audit.trace.stored import traced_prompts, traced_spans
 from audit.verify.answering import (
@@ -38,6 +40,7 @@ __all__ = ["CheckpointRequest", "verify_checkpoints"]
 
 _KIND = "verify"
 _BASE = "the base model"
+_PLAIN_NAME = re.compile(r"[\w-][\w.-]*")
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,6 @@ def verify_checkpoints(
     n_workers: int,
     render: Render,
     judge: AspectJudge | None = None,
-    judge_name: str = "",
     progress: Progress | None = None,
 ) -> CampaignResult:
     """Ask all checkpoints, judge, and add the verification to the run; goes on where it was interrupted.
@@ -83,7 +85,6 @@ def verify_checkpoints(
         n_workers: Models at a time; the figures do not depend on it.
         render: Makes the files that people and machines read.
         judge: Measures further aspects of the answers.
-        judge_name: What its judgement depends on.
         progress: Told of every model that was asked.
 
     Raises:
@@ -91,6 +92,7 @@ def verify_checkpoints(
             missing, or the run has no such export.
     """
     _check_arms([arm for arm, _ in request.checkpoints])
+    formats = _formats([where for _, where in request.checkpoints])
     sheet = read_prompt_sheet(request.prompts, traced_prompts(run))
     export = read_export(run, request.export) if request.export is not None else None
     unseen = unseen_of(request.unseen, run)
@@ -100,13 +102,13 @@ def verify_checkpoints(
         "run": run.manifest["key"],
         "export": request.export,
         "checkpoints": [[arm, weights_digest(where)] for arm, where in request.checkpoints],
+        "formats": formats,
         "base": weights_digest(request.base_model) if request.base_model is not None else None,
         "prompts": prompt_lines(sheet.prompts).decode(),
         "traced": [sorted(sheet.traced), list(spans)],
         "delta_points": request.delta_points,
         "max_new_tokens": request.max_new_tokens,
         "unseen": None if unseen is None else sorted(unseen.responses),
-        "judge": judge_name,
     }
     with claim_folder(final, key, "verification", "verification") as folder:
         tasks = _tasks(request, sheet, folder / "answers")
@@ -147,6 +149,37 @@ def _check_arms(arms: Sequence[str]) -> None:
             why="the verdict compares them seed by seed",
             remedy="give --arm cleaned=CHECKPOINT and --arm random=CHECKPOINT, once per seed",
         )
+    for arm in arms:
+        if not _PLAIN_NAME.fullmatch(arm):  # it names files
+            raise InputError(f"{arm!r} is no plain name for an arm", remedy="use letters, digits, - and _")
+
+
+def _formats(checkpoints: Sequence[str]) -> list[str | None]:
+    """The prompt format of every checkpoint that brings one; adapters may leave it to their base model.
+
+    Raises:
+        InputError: They differ.
+    """
+    formats: list[str | None] = []
+    for where in checkpoints:
+        folder, _ = find_model_folder(where)
+        formats.append(load_chat_format(folder).digest if _has_tokenizer(folder) else None)
+        if formats[-1] not in (None, *formats[:1]):
+            raise _another_format(where, checkpoints[0])
+    return formats
+
+
+def _has_tokenizer(folder: Path) -> bool:
+    return (folder / "tokenizer.json").exists()
+
+
+def _another_format(where: str, first: str) -> InputError:
+    return InputError(
+        "has another chat template than the first checkpoint",
+        where=where,
+        why="models that are asked in different formats are asked different questions",
+        remedy=f"save the tokenizer of {first} beside it",
+    )
 
 
 def _tasks(request: CheckpointRequest, sheet: PromptSheet, folder: Path) -> list[AnswerTask]:
@@ -164,7 +197,7 @@ def _tasks(request: CheckpointRequest, sheet: PromptSheet, folder: Path) -> list
     if request.base_model is not None:
         # Base models often come without a template; and in another format it would be asked something else.
         first, _ = find_model_folder(request.checkpoints[0][1])
-        format_of = str(first) if (first / "tokenizer_config.json").exists() else None
+        format_of = str(first) if _has_tokenizer(first) else None
         tasks.append(
             AnswerTask(_BASE, request.base_model, None, sheet.asked, request.max_new_tokens, folder / "base.jsonl", format_of)
         )
@@ -181,19 +214,14 @@ def _ask(tasks: Sequence[AnswerTask], n_workers: int, progress: Progress | None)
         if progress is not None:
             progress(missing[number].name, n_before + number + 1, len(tasks))
 
-    # A checkpoint of an adapter is small whatever its base, so the largest model decides.
-    n_threads = max(n_threads_for(where) for task in tasks for where in (task.model, task.base) if where is not None)
+    n_threads = max(n_threads_for(task.model, task.base) for task in tasks)
     with LocalPool(n_workers=n_workers, n_threads=n_threads) as pool:
         pool.run(answer_task, missing, done=done)
     refs = tuple(ref for task in tasks if (ref := _ref(task)) is not None)
     for task, ref in zip(tasks, refs, strict=True):
         if ref.template_digest != refs[0].template_digest:
-            raise InputError(
-                "has another chat template than the first checkpoint",
-                where=task.model,
-                why="models that are asked in different formats are asked different questions",
-                remedy=f"save the tokenizer of {tasks[0].model} beside it",
-            )
+            shutil.rmtree(task.out.parents[1])  # asked once more it would still be so
+            raise _another_format(task.model, tasks[0].model)
     return refs
 
 

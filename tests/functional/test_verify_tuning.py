@@ -187,6 +187,10 @@ def test_a_dry_run_measures_and_writes_nothing(tunescope: Command, folder: Path)
             ("--arm", "cleaned=none", "--arm", "random=model", "--prompts", "prompts.jsonl"),
             "none: no such model folder",
         ),
+        (
+            ("--arm", "cleaned=model", "--arm", "random=model", "--arm", "../a=model", "--prompts", "prompts.jsonl"),
+            "'../a' is no plain name for an arm",
+        ),
         (("--arm", "=model", "--prompts", "prompts.jsonl"), "--arm '=model' names no arm and checkpoint"),
         ((), "no --export NAME and no --base-model M and no --prompts FILE"),
         (("--export", "c", "--base-model", "model"), "no --prompts FILE"),
@@ -241,3 +245,38 @@ def test_checkpoints_in_other_formats_are_refused(tunescope: Command, folder: Pa
     done = tunescope("verify", "run", *arms, "--prompts", "prompts.jsonl", "--max-new-tokens", "8", "-o", "mixed", cwd=folder)
     assert done.returncode == 2
     assert "other: has another chat template than the first checkpoint" in done.stderr
+
+
+_SCRIPT = """
+import tunescope
+from tunescope import verify
+
+if __name__ == "__main__":
+    asked = dict(prompts="prompts.jsonl", base_model="model", max_new_tokens=8)
+    given = verify("run", checkpoints={"cleaned": ["model"], "random": ["model"]}, name="given", **asked)
+    tuned = verify("run", export="c", recipe="two.yaml", seeds=1, workers=1, name="tuned", **asked)
+    for result in (given, tuned):
+        print(result.methods[0].method, result.methods[0].verification.verdict)
+    for wrong in (dict(), dict(prompts="prompts.jsonl"), dict(responses={"cleaned": []}, prompts="prompts.jsonl")):
+        try:
+            verify("run", **wrong)
+        except Exception as error:
+            print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.slow
+def test_from_python_it_is_one_call(environment: Mapping[str, str], folder: Path) -> None:
+    (folder / "script.py").write_text(_SCRIPT)
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "None None", "one run per arm speaks of this run only"
+    assert lines[1].startswith("lora ")
+    assert lines[2] == "InputError nothing to verify; give responses, or prompts with checkpoints or a base_model"
+    assert lines[3] == "InputError nothing to tune; give an export and a base_model, or checkpoints, or responses"
+    assert lines[4] == "InputError responses stand alone; give no prompts, base_model or checkpoints beside them"
+    assert (folder / "run/verify/given/report.html").exists()
+    assert (folder / "run/verify/tuned/tunings.json").exists()

@@ -148,6 +148,18 @@ def test_a_hopeless_design_is_stopped_for_futility_and_never_confirmed(design: C
     assert any("a difference of 5 points takes" in note for note in method.verification.notes)
 
 
+def test_one_prompt_is_too_few_and_it_is_said_how_many_are_needed(design: Callable[..., Design], carry: Carry) -> None:
+    def by_seed(method: str, arm: str, seed: int, number: int) -> bool:
+        return (seed % 2 == 0) == (arm == "cleaned")
+
+    (method,) = carry(design(records=PROMPTS[:1]), FakeTunings(by_seed)).methods
+    assert method.verification is not None
+    assert method.verification.verdict is Verdict.INCONCLUSIVE
+    assert method.verification.n_runs == 5
+    needed = "By variances that are assumed, neither more prompts nor more runs alone would show a difference of 5 points"
+    assert any(note.startswith(needed) for note in method.verification.notes)
+
+
 def test_success_stops_nothing(design: Callable[..., Design], carry: Carry) -> None:
     tunings = FakeTunings(helps)
     (method,) = carry(design(n_seeds=7), tunings).methods

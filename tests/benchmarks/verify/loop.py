@@ -22,14 +22,26 @@ from audit.verify.campaign import TuningTask, run_campaign, tune_task
 from audit.verify.design import CampaignRequest, plan_design
 from audit.verify.result import CampaignResult
 
-__all__ = ["RECIPE", "Traced", "World", "chosen_rates", "drop_blamed", "trained_rows", "tuned_models", "verified"]
+__all__ = [
+    "GRID",
+    "MAX_NEW_TOKENS",
+    "N_WORKERS",
+    "RECIPE",
+    "Traced",
+    "World",
+    "chosen_rates",
+    "drop_blamed",
+    "trained_rows",
+    "tuned_models",
+    "verified",
+]
 
 RECIPE = "pocket"
 MAX_NEW_TOKENS = 32
 N_WORKERS = 2
 TRACE = "wrong"
 _SEED, _RATE_SEED = 0, 999
-_GRID = Path(__file__).with_name("recipe.yaml")
+GRID = Path(__file__).with_name("recipe.yaml")
 
 
 @dataclass(frozen=True)
@@ -70,7 +82,7 @@ def chosen_rates(world: World, run: Run, methods: Sequence[Method]) -> dict[Meth
         method: choose_learning_rate(
             str(world.base),
             trained_rows(run, world.base),
-            load_recipe(_GRID, method),
+            load_recipe(GRID, method),
             _RATE_SEED,
             world.folder / "rates" / method,
             n_workers=N_WORKERS,
@@ -137,6 +149,7 @@ def verified(
     methods: Sequence[Method],
     rates: Mapping[Method, float] | None = None,
     arms: Sequence[str] = (),
+    unseen: Path | None = None,
 ) -> CampaignResult:
     """The whole design, five seeds; taken up where it was interrupted."""
     kept = world.folder / f"{name}.pickle"
@@ -151,6 +164,7 @@ def verified(
         recipe=RECIPE,
         learning_rates=rates or {},
         arms=tuple(arms),
+        unseen=unseen,
         max_new_tokens=MAX_NEW_TOKENS,
     )
     result = run_campaign(run, plan_design(run, request), name, n_workers=N_WORKERS, render=lambda result: {})
