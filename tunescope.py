@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from audit.trace import Trace
     from audit.tune import TuningRecord
     from audit.verify import CampaignResult, Verification
+    from audit.verify.paper import PaperReport
 
-__all__ = ["audit", "export", "main", "open_run", "shift", "trace", "tune", "verify"]
+__all__ = ["audit", "export", "main", "open_run", "paper", "shift", "trace", "tune", "verify"]
 
 _ROOMS = ("audit", "indexes", "reports", "cli")
 _MARK = '"""tunescope:'
@@ -281,6 +282,7 @@ def verify(
     equal: str = "epochs",
     max_new_tokens: int = 128,
     name: str | None = None,
+    unseen: str | Path | None = None,
     workers: int | None = None,
     keep_models: bool = False,
 ) -> CampaignResult: ...
@@ -304,6 +306,7 @@ def verify(
     equal: str = "epochs",
     max_new_tokens: int = 128,
     name: str | None = None,
+    unseen: str | Path | None = None,
     workers: int | None = None,
     keep_models: bool = False,
 ) -> Verification | CampaignResult:
@@ -331,6 +334,7 @@ def verify(
         equal: What arms of different size have in common: `epochs` or `steps`.
         max_new_tokens: Tokens of the longest answer.
         name: Of the verification within the run.
+        unseen: A dataset that no model was tuned on, a null of borrowing.
         workers: Models at a time; the figures do not depend on it.
         keep_models: Keep the tuned models in RUN/verify/NAME/models.
 
@@ -358,11 +362,12 @@ def verify(
     from reports.campaign import render_campaign
 
     name = name or opened.free_name("verify", "verification")
+    unseen_path = None if unseen is None else Path(unseen)
     if checkpoints is not None:
         from audit.verify.checkpoints import CheckpointRequest, verify_checkpoints
 
         models = tuple((arm, str(where)) for arm, places in checkpoints.items() for where in places)
-        asked = CheckpointRequest(models, Path(prompts), export, base_model, delta_points, max_new_tokens)
+        asked = CheckpointRequest(models, Path(prompts), export, base_model, delta_points, max_new_tokens, unseen_path)
         n_workers = workers or default_workers(models[0][1], base_model)
         return verify_checkpoints(opened, asked, name, n_workers=n_workers, render=render_campaign)
     from audit.config import member_of
@@ -385,10 +390,63 @@ def verify(
         delta_points=delta_points,
         max_new_tokens=max_new_tokens,
         equal=member_of(Equal, "value of equal", equal),
+        unseen=unseen_path,
     )
     design = plan_design(opened, request)
     n_workers = workers or default_workers(base_model)
     return run_campaign(opened, design, name, n_workers=n_workers, render=render_campaign, keep_models=keep_models)
+
+
+def paper(
+    run: Run | str | Path,
+    *,
+    base_model: str,
+    prompts: str | Path,
+    recipe: str = "paper",
+    learning_rates: Mapping[str, float] | None = None,
+    seeds: int = 3,
+    unseen: str | Path | None = None,
+    max_new_tokens: int = 128,
+    name: str | None = None,
+    workers: int | None = None,
+) -> PaperReport:
+    """The four statements of Ghosh et al. (2024) on a model and dataset of one's own, beside the paper's figures.
+
+    Args:
+        run: The run of the dataset; the report is added to it as RUN/verify/NAME.
+        base_model: The model to tune.
+        prompts: A file of prompts with their right answers.
+        recipe: `paper`, `default`, `pocket`, or a YAML file.
+        learning_rates: Method -> rate, in place of the recipe's.
+        seeds: Tunings of every arm.
+        unseen: A dataset that no model was tuned on, a null of borrowing.
+        max_new_tokens: Tokens of the longest answer.
+        name: Of the report within the run.
+        workers: Models at a time; the figures do not depend on it.
+
+    Raises:
+        indexes.errors.TunescopeError: A model, recipe or file cannot be used.
+    """
+    _check_rooms()
+    from audit.config import member_of
+    from audit.tune import Method
+    from audit.verify.answering import default_workers
+    from audit.verify.paper import PaperRequest, plan_paper, run_paper
+    from reports.paper_html import render_paper
+
+    opened = _opened(run)
+    request = PaperRequest(
+        base_model=base_model,
+        prompts=Path(prompts),
+        recipe=recipe,
+        learning_rates={member_of(Method, "method", method): rate for method, rate in (learning_rates or {}).items()},
+        n_seeds=seeds,
+        unseen=None if unseen is None else Path(unseen),
+        max_new_tokens=max_new_tokens,
+    )
+    n_workers = workers or default_workers(base_model)
+    name = name or opened.free_name("verify", "paper")
+    return run_paper(opened, plan_paper(opened, request), name, n_workers=n_workers, render=render_paper)
 
 
 def main() -> None:

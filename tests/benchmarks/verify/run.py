@@ -239,7 +239,7 @@ def _borrowing_results(name: str, verification: Verification) -> list[Result]:
     """How often wrong answers hold what the rows hold, and every null, for the arm that was tuned on all rows."""
     results = []
     for arm in verification.borrowing:
-        if arm.name != "original":
+        if arm.arm != "original":
             continue
         for report in arm.reports:
             for rate in report.rates:
