@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audit.errors import InputError
-from audit.rendering import ChatFormat, load_chat_format, load_tokenizer
+from audit.rendering import ChatFormat, load_chat_format, load_tokenizer, only_errors
 from audit.sources import Message
 
 if TYPE_CHECKING:
@@ -434,14 +434,15 @@ def _load_weights(folder: Path, dtype: torch.dtype) -> Any:
 
     transformers_logging.disable_progress_bar()
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(
-            str(folder),
-            dtype=dtype,
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            output_loading_info=True,
-        )
+        with only_errors():
+            model, info = AutoModelForCausalLM.from_pretrained(
+                str(folder),
+                dtype=dtype,
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
+                output_loading_info=True,
+            )
     except Exception as error:  # damaged files end in whatever the parser of the day raises
         raise _unloadable(folder, error) from error
     missing = sorted(info["missing_keys"])
@@ -478,10 +479,14 @@ def _add_adapter(model: Any, adapter: Path) -> Any:
 
 
 def _unloadable(folder: Path, error: Exception) -> InputError:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    if "ignore_mismatched_sizes" in lines[0]:  # transformers points to a report that it has logged
+        lines = ["weights have other shapes than config.json says"]
+    why = next((line for line in lines if line.startswith("size mismatch")), lines[0])
     return InputError(
         "the model cannot be loaded",
         where=str(folder),
-        why=next((line for line in str(error).splitlines() if line.strip()), type(error).__name__).strip()[:300],
+        why=why[:300],
         remedy="check that config and safetensors files belong together, and that the architecture needs no code of its own",
     )
 

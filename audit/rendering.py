@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from jinja2 import TemplateError
 from audit.errors import InputError
 from audit.sources import Message
 
-__all__ = ["IGNORED", "ChatFormat", "RenderedResponse", "RenderedRow", "load_chat_format", "load_tokenizer"]
+__all__ = ["IGNORED", "ChatFormat", "RenderedResponse", "RenderedRow", "load_chat_format", "load_tokenizer", "only_errors"]
 
 IGNORED = -100
 """Label of a token that is not trained; the value that PyTorch's cross-entropy passes over."""
@@ -352,7 +353,8 @@ def load_tokenizer(folder: str | Path) -> Any:
             remedy="name a folder that save_pretrained of model and tokenizer wrote",
         )
     try:
-        return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
+        with only_errors():
+            return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
     except Exception as error:  # a broken file ends in whatever its parser raises, bare Exception among it
         raise InputError(
             "the tokenizer cannot be read",
@@ -360,6 +362,19 @@ def load_tokenizer(folder: str | Path) -> Any:
             why=_first_line(error),
             remedy="save it again with save_pretrained, as a fast tokenizer",
         ) from error
+
+
+@contextmanager
+def only_errors() -> Iterator[None]:
+    """What transformers would say of a folder besides, while it is read; what matters is raised, and said once."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _generation_eos(folder: Path) -> tuple[int, ...]:

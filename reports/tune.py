@@ -77,7 +77,10 @@ def _headline(record: TuningRecord) -> Text:
 def _fit_table(record: TuningRecord) -> Table:
     table = Table(Column("after tuning"), Column("", justify="right"), box=None, pad_edge=False, show_header=False)
     table.add_row("training loss, first and last steps", f"{record.first_train_loss:.3f} → {record.final_train_loss:.3f}")
-    table.add_row(f"loss on {count(record.n_fit_rows, 'training row')}, nats per token", f"{record.training_loss:.3f}")
+    table.add_row(
+        f"loss on {count(record.n_fit_rows, 'training row')}, before → after",
+        f"{record.training_loss_before:.3f} → {record.training_loss:.3f}",
+    )
     table.add_row("trained tokens that are the greedy prediction", f"{record.training_fit:.1%}")
     if record.held_out_loss is not None:
         table.add_row(f"loss on {count(record.n_held_out_rows, 'held-out row')}", f"{record.held_out_loss:.3f}")

@@ -81,7 +81,14 @@ def tuning_record(recipe: Recipe, seed: int, **values: Any) -> TuningRecord:
         "losses": (3.0, 2.0, 1.0),
         "versions": {},
     }
-    fit = {"n_rows": 30, "n_steps": 3, "n_trained_tokens": 300, "training_loss": 0.9, "training_fit": 0.8}
+    fit = {
+        "n_rows": 30,
+        "n_steps": 3,
+        "n_trained_tokens": 300,
+        "training_loss_before": 3.0,
+        "training_loss": 0.9,
+        "training_fit": 0.8,
+    }
     return TuningRecord(**{**nothing, **known, **fit, **values})
 
 

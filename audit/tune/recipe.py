@@ -90,11 +90,11 @@ class Recipe(BaseModel):
     warmup_fraction: float = Field(ge=0, lt=1)
     weight_decay: float = Field(ge=0, allow_inf_nan=False)
     max_grad_norm: float = Field(ge=0, allow_inf_nan=False)
-    lora_rank: int | None = Field(default=None, ge=1)
+    lora_rank: int | None = Field(default=None, ge=1, le=4096)
     lora_alpha: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     lora_dropout: float | None = Field(default=None, ge=0, lt=1)
     lora_targets: Literal["all-linear"] | tuple[str, ...] | None = None
-    neftune_noise_alpha: float | None = Field(gt=0, allow_inf_nan=False)
+    neftune_noise_alpha: float | None = Field(gt=0, le=1000, allow_inf_nan=False)
     precision: Precision
     gradient_checkpointing: bool
 

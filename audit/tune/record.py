@@ -59,7 +59,8 @@ class TuningRecord:
         n_trained_tokens: Of one epoch.
         n_steps: Optimizer steps.
         losses: Of every step, dropout and noise included; shape `(n_steps,)`.
-        training_loss: After the last step, on a fixed sample of the training rows, without dropout.
+        training_loss_before: Of the base model, on a fixed sample of the training rows, without dropout.
+        training_loss: After the last step, on the same sample.
         training_fit: Share of the trained tokens of that sample that are the greedy prediction.
         n_fit_rows: Rows of the sample.
         held_out_loss: On rows held out; `None` without any.
@@ -92,6 +93,7 @@ class TuningRecord:
     n_trained_tokens: int
     n_steps: int
     losses: tuple[float, ...]
+    training_loss_before: float
     training_loss: float
     training_fit: float
     n_fit_rows: int
@@ -144,8 +146,9 @@ class TuningRecord:
         """Why nothing should be claimed from this tuning, one clause each; empty for a healthy one."""
         limits = limits or HealthLimits()
         found = []
-        if self.n_steps > 1 and not self.final_train_loss < self.first_train_loss:
-            found.append(f"the training loss did not fall ({self.first_train_loss:.3g} at first, {self.final_train_loss:.3g})")
+        if not self.training_loss < self.training_loss_before:
+            before_and_after = f"{self.training_loss_before:.3g} before tuning, {self.training_loss:.3g} after"
+            found.append(f"the training loss did not fall ({before_and_after})")
         if self.repetitive_fraction is not None and self.repetitive_fraction > limits.max_repetitive_fraction:
             found.append(
                 f"{self.repetitive_fraction:.0%} of {self.n_answers} answers repeat themselves"

@@ -156,12 +156,13 @@ class _Work:
         started = time.perf_counter()
         import torch
 
-        from audit.tune.health import known_fact_accuracy
+        from audit.tune.health import known_fact_accuracy, measure_fit
         from audit.tune.sft import last_checkpoint, make_trainer
 
         bfloat16 = _computes_bfloat16(self.recipe.precision)
         model = self._load(bfloat16)
         known_before = known_fact_accuracy(model, self.probes) if self.probes else None
+        loss_before = measure_fit(model, self.training, fixed_sample(self.training, _FIT_ROWS)).loss
         trainer = make_trainer(
             model,
             self.training,
@@ -204,6 +205,7 @@ class _Work:
             n_trained_tokens=sum(self.training.n_trained_tokens),
             n_steps=trainer.state.global_step,
             losses=tuple(entry["loss"] for entry in trainer.state.log_history if "loss" in entry),
+            training_loss_before=loss_before,
             known_fact_accuracy_before=known_before,
             n_parameters=sum(count for count, _ in parameters),
             n_trained_parameters=sum(count for count, is_trained in parameters if is_trained),
@@ -347,6 +349,8 @@ def _save(tuned: LanguageModel, folder: Path, base: str | Path) -> None:
         tuned.model.generation_config = GenerationConfig(eos_token_id=list(tuned.chat.eos_ids), pad_token_id=tuned.chat.pad_id)
     tuned.model.save_pretrained(str(folder))
     tuned.chat.tokenizer.save_pretrained(str(folder))
+    for path in folder.glob("*.safetensors"):
+        path.chmod((folder / "tokenizer_config.json").stat().st_mode)  # safetensors makes its files private
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's card, with blanks to be filled in
     if is_adapter:
         _sort_names(folder / "adapter_config.json")

@@ -178,7 +178,7 @@ def test_fewer_than_five_seeds_are_tuned_though_no_verdict_can_come(design: Call
 @pytest.mark.parametrize(
     ("fields", "said", "reason"),
     [
-        ({"losses": (1.0, 2.0)}, "", "lora cleaned seed 1000: the training loss did not fall"),
+        ({"training_loss": 9.0}, "", "lora cleaned seed 1000: the training loss did not fall"),
         ({}, "a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a", "repeat themselves"),
         ({}, " ", "are empty"),
     ],

@@ -61,7 +61,7 @@ RESULT = CampaignResult(
             replace(VERIFICATION, verdict=Verdict.NO_EFFECT, reason="Within ±5."),
             recipe=FULL,
             rates=RateChoice(0.002, TRIED),
-            tunings=tunings(FULL, losses=(1.0, 2.0, 3.0)),
+            tunings=tunings(FULL, training_loss=4.5),
         ),
     ),
     ("Training fit is alike within 10%.",),
@@ -139,7 +139,7 @@ def test_the_json_tells_of_tunings_and_rates() -> None:
     assert lora["tunings"]["recipe"]["learning_rate"] == 0.01
     assert lora["tunings"]["learning_rates"] is None
     assert [rate["held_out_loss"] for rate in full["tunings"]["learning_rates"]] == [1.25, None]
-    assert full["tunings"]["runs"][0]["problems"] == ["the training loss did not fall (1 at first, 3)"]
+    assert full["tunings"]["runs"][0]["problems"] == ["the training loss did not fall (3 before tuning, 4.5 after)"]
 
 
 def page_of(result: CampaignResult) -> str:

@@ -40,6 +40,7 @@ RECORD = TuningRecord(
     n_trained_tokens=1_234,
     n_steps=20,
     losses=tuple(4.0 - 0.1 * step for step in range(20)),
+    training_loss_before=4.1,
     training_loss=1.9,
     training_fit=0.75,
     n_fit_rows=95,
@@ -89,7 +90,7 @@ def test_a_healthy_tuning_has_no_problem() -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"losses": (2.0,) * 20}, "the training loss did not fall (2 at first, 2)"),
+        ({"training_loss": 61.4}, "the training loss did not fall (4.1 before tuning, 61.4 after)"),
         ({"repetitive_fraction": 0.3}, "30% of 10 answers repeat themselves (limit 20%)"),
         ({"known_fact_accuracy": 0.15}, "15% of 20 known facts answered right, 80% before tuning"),
     ],
@@ -182,7 +183,7 @@ Tuned by lora on 95 rows (1,234 trained tokens): 20 steps at learning rate 0.01,
 Health: no problem found
 
 training loss, first and last steps            3.950 → 2.150
-loss on 95 training rows, nats per token               1.900
+loss on 95 training rows, before → after       4.100 → 1.900
 trained tokens that are the greedy prediction          75.0%
 loss on 10 held-out rows                               2.500
 of 10 answers, repeat themselves                       10.0%
@@ -202,9 +203,10 @@ Adapter: out"""
 
 
 def test_an_unhealthy_tuning_is_said_first() -> None:
-    broken = replace(RECORD, repetitive_fraction=0.5, losses=(1.0, 2.0), held_out_loss=None)
+    broken = replace(RECORD, repetitive_fraction=0.5, training_loss=5.2, held_out_loss=None)
     assert printed(health_line(broken)) == (
-        "Unhealthy: the training loss did not fall (1 at first, 2); 50% of 10 answers repeat themselves (limit 20%)"
+        "Unhealthy: the training loss did not fall (4.1 before tuning, 5.2 after); 50% of 10 answers repeat themselves"
+        " (limit\n20%)"
     )
     report = printed(tuning_report(Tuned(broken, RateChoice(0.1, (tried(0.1, 1.0), tried(0.2, 2.0)))), Path("out")))
     assert "edge of the grid" in report

@@ -150,6 +150,7 @@ def verified(
     rates: Mapping[Method, float] | None = None,
     arms: Sequence[str] = (),
     unseen: Path | None = None,
+    recipe: str = RECIPE,
 ) -> CampaignResult:
     """The whole design, five seeds; taken up where it was interrupted."""
     kept = world.folder / f"{name}.pickle"
@@ -161,7 +162,7 @@ def verified(
         base_model=str(world.base),
         prompts=world.prompts,
         methods=tuple(methods),
-        recipe=RECIPE,
+        recipe=recipe,
         learning_rates=rates or {},
         arms=tuple(arms),
         unseen=unseen,
