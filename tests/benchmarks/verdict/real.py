@@ -1,9 +1,9 @@
 """Verifications drawn from real runs, whose truth is known because both arms are drawn from the same tunings.
 
-`tests/benchmarks/verify` tunes 100 models after 100 random removals, each with a seed and a draw of its own, and keeps
-which of their answers are wrong (`nulls.parquet`). Five of them are called cleaned and five others random, prompts are
-drawn anew by groups: no effect, with the variance between prompts, seeds and draws that tunings really have. An effect
-is made by righting some of the wrong answers of the cleaned arm.
+`tests/benchmarks/verify` tunes models after random removals, each with a seed and a draw of its own, and keeps which of
+their answers are wrong (`nulls.parquet`); fifty of them are drawn from here. Five are called cleaned and five others
+random, prompts are drawn anew by groups: no effect, with the variance between prompts, seeds and draws that tunings
+really have. An effect is made by righting some of the wrong answers of the cleaned arm.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ __all__ = ["RealRuns", "verified"]
 Floats = NDArray[np.float64]
 
 N_RUNS = 5
+N_VERIFICATIONS = 10
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ class RealRuns:
 
     @classmethod
     def read(cls, path: Path) -> RealRuns:
-        """The random arms of `nulls.parquet`: every tuning with a draw of its own."""
-        frame = pl.read_parquet(path).filter(pl.col("arm") == RANDOM)
+        """The random arms of the first ten verifications of `nulls.parquet`: every tuning with a draw of its own."""
+        frame = pl.read_parquet(path).filter(pl.col("arm") == RANDOM, pl.col("verification") < N_VERIFICATIONS)
         table = frame.sort("prompt").pivot("prompt", index=["verification", "seed"], values="wrong", maintain_order=True)
         prompts = [name for name in table.columns if name not in ("verification", "seed")]
         group_of = dict(frame.select("prompt", "group").unique().iter_rows())
