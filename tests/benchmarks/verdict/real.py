@@ -1,7 +1,7 @@
 """Verifications drawn from real runs, whose truth is known because both arms are drawn from the same tunings.
 
 `tests/benchmarks/verify` tunes models after random removals, each with a seed and a draw of its own, and keeps which of
-their answers are wrong (`nulls.parquet`); fifty of them are drawn from here. Five are called cleaned and five others
+their answers are wrong (`nulls.parquet`); those of ten verifications are drawn from here. Five are called cleaned, five others
 random, prompts are drawn anew by groups: no effect, with the variance between prompts, seeds and draws that tunings
 really have. An effect is made by righting some of the wrong answers of the cleaned arm.
 """

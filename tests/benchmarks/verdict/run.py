@@ -52,9 +52,9 @@ runs differ much, since it resamples five of them, and too wide where nothing bu
 run means takes the prompts as given: what an arm does to these very prompts then counts as an effect on all. Groups
 that are not named cost coverage: see *groups not known*.
 
-**Real variances.** Wrong answers of fifty real tunings, each after a random removal of its own (`real.py`), in place of
-assumed variances; the looks after one, two and three seeds at which a verification may be stopped are part of it. An
-effect is made by righting a quarter of the wrong answers of the cleaned arm.
+**Real variances.** Wrong answers of the tunings of ten real verifications, each after a random removal of its own
+(`real.py`), in place of assumed variances; the looks after one, two and three seeds at which a verification may be stopped
+are part of it. An effect is made by righting a quarter of the wrong answers of the cleaned arm.
 
 **Not simulated.** The number of runs is fixed beforehand: the row on added runs shows the price of going on until a
 verdict comes.
