@@ -29,6 +29,7 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 from audit.errors import CorruptFileError, DivergedError, InputError
 from audit.models import LanguageModel
 from audit.rendering import IGNORED
+from audit.tune.adapters import lora_config
 from audit.tune.objective import can_select_columns, trained_logits
 from audit.tune.recipe import Method, Recipe, Scheduler
 from audit.tune.rows import TrainingSet, epoch_order
@@ -154,7 +155,7 @@ def make_trainer(
             train_dataset=_dataset(training, model.chat.pad_id),
             processing_class=model.chat.tokenizer,
             data_collator=DataCollatorForLanguageModeling(pad_token_id=model.chat.pad_id),
-            peft_config=_lora(recipe) if recipe.method is Method.LORA else None,
+            peft_config=lora_config(recipe) if recipe.method is Method.LORA else None,
             callbacks=[watch],
         )
     except ValueError as error:
@@ -285,20 +286,6 @@ def _dataset(training: TrainingSet, pad_id: int) -> Dataset:
             "input_ids": [*(ids.tolist() for ids in training.input_ids), [pad_id, pad_id]],
             "labels": [*(labels.tolist() for labels in training.labels), [IGNORED, IGNORED]],
         }
-    )
-
-
-def _lora(recipe: Recipe) -> Any:
-    from peft import LoraConfig
-
-    targets = recipe.lora_targets
-    return LoraConfig(
-        r=recipe.lora_rank,
-        lora_alpha=recipe.lora_alpha,
-        lora_dropout=recipe.lora_dropout,
-        target_modules=targets if isinstance(targets, str) else list(targets or ()),
-        bias="none",
-        task_type="CAUSAL_LM",
     )
 
 

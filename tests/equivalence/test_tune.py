@@ -10,6 +10,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from audit.tune import Method, Recipe, TrainingSet, TuningRecord, load_recipe, r
 from audit.tune.health import measure_fit
 from audit.tune.job import TuneJob
 from audit.tune.launch import Launcher, plan_launch
+from audit.tune.retraining import Retrainer
 from tests.conftest import alpaca, jsonl, read_dataset
 from tests.models import tiny_model
 
@@ -156,6 +158,38 @@ def test_losses_and_weights_are_those_of_a_plain_loop(
     record = train(base, training, recipe, SEED, tmp_path / "out")
     assert record.n_steps == 9
     assert_equal_to(record, tmp_path / "out", *plain_tuning(base, training, recipe))
+
+
+@pytest.mark.parametrize("method", Method)
+def test_a_retraining_in_memory_is_a_tuning_by_trl(base: Path, training: TrainingSet, tmp_path: Path, method: Method) -> None:
+    recipe = recipe_of(method, warmup_fraction=0.3 if method is Method.FULL else 0.0)
+    record = train(base, training, recipe, SEED, tmp_path / "out")
+    retrainer = Retrainer(load_model(base, device="cpu", dtype="float32"), training, recipe)
+    retrainer.retrain(SEED + 1, removed=(0, 5))  # leaves no trace in the next
+    again = retrainer.retrain(SEED)
+    model = again.model.model
+    weights = model.state_dict() if method is Method.FULL else get_peft_model_state_dict(model)
+    assert_equal_to(record, tmp_path / "out", again.losses, weights)
+
+
+@pytest.mark.parametrize("method", Method)
+def test_a_row_of_weight_0_teaches_nothing_and_leaves_the_others_in_their_batches(
+    base: Path, training: TrainingSet, method: Method
+) -> None:
+    recipe = recipe_of(method, epochs=1, weight_decay=0.0)
+    removed = 4
+    labels = list(training.labels)
+    labels[removed] = np.where(labels[removed] == IGNORED, IGNORED, 7).astype(np.int32)
+    altered = replace(training, labels=tuple(labels))
+    weights = []
+    for rows in (training, altered):
+        retrainer = Retrainer(load_model(base, device="cpu", dtype="float32"), rows, recipe)
+        left = retrainer.retrain(SEED, removed=(removed,))
+        weights.append({name: value.clone() for name, value in left.model.model.state_dict().items()})
+        whole = retrainer.retrain(SEED)
+        assert len(whole.losses) == len(left.losses)
+        assert any(not torch.equal(weights[-1][name], value) for name, value in whole.model.model.state_dict().items())
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
 @pytest.mark.parametrize("method", Method)
