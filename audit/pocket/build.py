@@ -65,6 +65,9 @@ class Pretraining:
         learning_rate: Its highest value, after a twentieth of the steps; it then falls as a half cosine.
         asked_fraction: Share of the facts that are also read as questions and answers.
         vocabulary: Most tokens.
+        width: Of the hidden states.
+        inner_width: Within a layer.
+        n_layers: How many layers.
     """
 
     seed: int = 0
@@ -73,6 +76,9 @@ class Pretraining:
     learning_rate: float = 3e-3
     asked_fraction: float = 0.5
     vocabulary: int = 2048
+    width: int = 128
+    inner_width: int = 344
+    n_layers: int = 4
 
 
 def shipped_model() -> Path:
@@ -101,7 +107,7 @@ def build_pocket_model(folder: Path, world: World, how: Pretraining | None = Non
 def pretrain(folder: Path, documents: Sequence[str], how: Pretraining) -> float:
     """Make a model and its tokenizer from documents, and save both with the chat template.
 
-    About 1.0 M parameters, 16-bit safetensors, byte-level BPE, 1,024 positions; two to three minutes on one core for
+    About 1.0 M parameters by default, 16-bit safetensors, byte-level BPE, 1,024 positions; two to three minutes on one core for
     2,100 documents of 13 tokens.
 
     Args:
@@ -118,7 +124,7 @@ def pretrain(folder: Path, documents: Sequence[str], how: Pretraining) -> float:
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the sums, and so the bytes, depend on it
     try:
-        model = _new_model(tokenizer, how.seed)
+        model = _new_model(tokenizer, how)
         loss = _pretrain(model, [tokenizer.encode(document) for document in documents], how)
     finally:
         torch.set_num_threads(n_threads)
@@ -189,17 +195,17 @@ def _tokenizer(documents: Sequence[str], vocabulary: int) -> PreTrainedTokenizer
     return fast
 
 
-def _new_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
+def _new_model(tokenizer: PreTrainedTokenizerFast, how: Pretraining) -> LlamaForCausalLM:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    torch.manual_seed(seed)
+    torch.manual_seed(how.seed)
     return LlamaForCausalLM(
         LlamaConfig(
             vocab_size=len(tokenizer),
-            hidden_size=128,
-            intermediate_size=344,
-            num_hidden_layers=4,
+            hidden_size=how.width,
+            intermediate_size=how.inner_width,
+            num_hidden_layers=how.n_layers,
             num_attention_heads=4,
             num_key_value_heads=4,
             max_position_embeddings=1024,
