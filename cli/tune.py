@@ -36,6 +36,9 @@ def tune(
     ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Tunings at a time while choosing.")] = 1,
     checkpoint_seconds: Annotated[float, typer.Option(min=0, help="Least time between checkpoints.")] = 60.0,
+    keep_optimizer: Annotated[
+        bool, typer.Option("--keep-optimizer", help="Keep Adam's second moments, which sharpen a trace.")
+    ] = False,
     launch: Annotated[
         str | None,
         typer.Option(metavar="accelerate|torchrun", help="Print the command for several processes, and do not tune."),
@@ -85,6 +88,7 @@ def tune(
         held_out=_file_or_share(held_out),
         probes=probes,
         checkpoint_seconds=checkpoint_seconds,
+        keep_optimizer=keep_optimizer,
     )
     if launch is not None:
         plan = plan_launch(job, Launcher(launch), processes)

@@ -9,7 +9,19 @@ from enum import StrEnum
 from audit.responses import Response
 from audit.summary import Skipped
 
-__all__ = ["BlamedRow", "Channel", "ChannelScore", "Link", "Match", "SpanTrace", "Tier", "Trace"]
+__all__ = [
+    "MODEL_CHANNELS",
+    "BlamedRow",
+    "Channel",
+    "ChannelScore",
+    "Link",
+    "Match",
+    "SpanTrace",
+    "Tier",
+    "TokenLink",
+    "TokenShift",
+    "Trace",
+]
 
 
 class Channel(StrEnum):
@@ -23,6 +35,19 @@ class Channel(StrEnum):
     """BM25 of the claim's prompt against the row's prompt and response."""
     TRANSFORMER = "transformer"
     """Cosine of the prompts' vectors under a transformer, for the shortlist only; ranks are among it."""
+    STATE = "state"
+    """Largest cosine of the model's states where the span and the row say the same token, mean over the span's tokens; of
+    the shortlist only, as all that follow."""
+    OUTPUT_GRADIENT = "output_gradient"
+    """Dot product of the gradients in the output layer, in closed form: forward passes alone."""
+    GRADIENT_COSINE = "gradient_cosine"
+    """Cosine of the gradients of span and row in all linear layers, at models between base and tuned."""
+    PRECONDITIONED = "preconditioned"
+    """Their dot product, the span's divided by the root of Adam's second moments."""
+
+
+MODEL_CHANNELS = (Channel.STATE, Channel.OUTPUT_GRADIENT, Channel.GRADIENT_COSINE, Channel.PRECONDITIONED)
+"""Those that need models."""
 
 
 class Tier(StrEnum):
@@ -30,6 +55,14 @@ class Tier(StrEnum):
 
     T0 = "T0"
     """The row holds the span, or most of its rare words, and is ranked by the nearness of its concept."""
+    T1 = "T1"
+    """Also, tuning put the span there: a token of it is shifted or marginal under the base model, with positive lift."""
+    T2 = "T2"
+    """Also, the row's estimated influence is as near to the best as that of rows whose removal had a measured effect; or a
+    question without the shared concept no longer brings the span."""
+    T3 = "T3"
+    """Measured: tuned again without the row, or the group that it is in, the model says the span less than without as many
+    random rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +85,38 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenShift:
+    """How tuning moved one token of a span.
+
+    Attributes:
+        start: First code point of the token within the response.
+        end: Code point after the last.
+        lift_nats: log p under the tuned model less that under the base model.
+        base_rank: Rank of the token under the base model, 1 the most likely.
+    """
+
+    start: int
+    end: int
+    lift_nats: float
+    base_rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLink:
+    """A token of a span that a row says too.
+
+    Attributes:
+        start: First code point of the token within the claim's response.
+        end: Code point after the last.
+        cosine: Of the states in which the model says it there and in the row, the largest.
+    """
+
+    start: int
+    end: int
+    cosine: float
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """A row from which a span could have been borrowed.
 
@@ -64,6 +129,7 @@ class Link:
         chance: p-value: how often a random span of as many tokens, as rare, from another prompt's response reaches this
             `fused` with any row; `None` where the row holds nothing of the span.
         tier: `None` where there is no co-occurrence: nearness of concept alone is no evidence.
+        tokens: The span's tokens that the row says too, where models were given.
     """
 
     row: int
@@ -73,6 +139,7 @@ class Link:
     fused: float
     chance: float | None
     tier: Tier | None
+    tokens: tuple[TokenLink, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +153,7 @@ class SpanTrace:
         n_null: How many random spans `chance` was computed from (B); its floor is 1 / (1 + B).
         links: Best first.
         note: Why there are no links, where there are none.
+        shifts: How tuning moved each of its tokens, where base and tuned model were given.
     """
 
     start: int
@@ -96,6 +164,7 @@ class SpanTrace:
     n_null: int
     links: tuple[Link, ...]
     note: str = ""
+    shifts: tuple[TokenShift, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """From a false statement to the rows that could have lent its words.
 
-A trace is lexical and static unless a transformer is given: it imports no torch, and is the same whether indexes are warm
-or cold. Recall comes from all responses through the phrase, concept and BM25 channels; the order from their ranks; and
-every link carries the chance that a random span would have reached it.
+A trace is lexical and static unless a transformer or models are given: it imports no torch, and is the same whether
+indexes are warm or cold. Recall comes from all responses through the phrase, concept and BM25 channels; the order from
+their ranks; and every link carries the chance that a random span would have reached it. Models add rows that hold the
+span's tokens in like states to the shortlist, and put it in the order of estimated influence (`audit.influence`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +23,8 @@ from audit.responses import Response, Span
 from audit.rundir import Run
 from audit.summary import Skipped
 from audit.trace.chance import NullSpans
-from audit.trace.model import Channel, ChannelScore, Link, Match, SpanTrace, Tier, Trace
+from audit.trace.estimates import Influence, Proposed
+from audit.trace.model import MODEL_CHANNELS, Channel, ChannelScore, Link, Match, SpanTrace, Tier, Trace
 from audit.trace.ranking import (
     FUSION_CONSTANT,
     PHRASE_WEIGHT,
@@ -37,6 +40,9 @@ from indexes.encoders import Encoder, encode_cached, load_static
 from indexes.phrases import SUPPORT_DECIMALS, Support
 from indexes.words import is_word, tokenize, tokenize_with_offsets
 
+if TYPE_CHECKING:
+    from audit.trace.influence import ModelEvidence
+
 __all__ = ["LEAST_COVERAGE", "SHORTLIST", "Tracer"]
 
 # Half of the span's weight: a row that shares only a common word with it is no source.
@@ -44,10 +50,11 @@ LEAST_COVERAGE = 0.5
 # How many rows of a span a transformer orders again: about 4 s for short prompts on two cores, the first time.
 SHORTLIST = 200
 
+_NEEDS_RETRAINING = Skipped("retraining without the rows (tier T3)", "needs --confirm and the base model")
 _NEEDS_MODELS = (
     Skipped("token shift (tier T1)", "needs the base and the tuned model"),
-    Skipped("estimated influence and rephrasing (tier T2)", "needs the tuned model"),
-    Skipped("retraining without the rows (tier T3)", "needs the base model"),
+    Skipped("estimated influence and rephrasing (tier T2)", "needs the base and the tuned model"),
+    _NEEDS_RETRAINING,
 )
 
 
@@ -78,10 +85,13 @@ class Tracer:
         transformer: Where given, the best `SHORTLIST` rows of each span are ordered again by the cosine of the prompts'
             vectors under it. Only these are encoded, and their vectors are kept in the cache. It imports torch, and
             leaves every link's chance as it is.
+        models: Where given, the best `SHORTLIST` rows of each span are ordered by estimated influence, and links can reach
+            tiers T1 and T2. It imports torch; chances stay those of words and concepts.
     """
 
-    def __init__(self, run: Run, transformer: Encoder | None = None) -> None:
+    def __init__(self, run: Run, transformer: Encoder | None = None, models: ModelEvidence | None = None) -> None:
         self._run = run
+        self._models = models
         self._materials = Materials(run.path, run.corpus)
         self._nulls = NullSpans(self._materials)
         self._transformer = transformer
@@ -140,6 +150,15 @@ class Tracer:
         channels = dict(near.channels)
         if self._transformer is not None:
             order, channels[Channel.TRANSFORMER] = self._ordered_again(order, fused, evidence.refuted, claim.prompt)
+        influence = None
+        if self._models is not None:
+            surplus = np.zeros(self._materials.n_responses, np.float32)
+            surplus[support.text] = evidence.surplus
+            lexical = {name: channels[name].value for name in (Channel.CONCEPT, Channel.BM25) if name in channels}
+            proposed = Proposed(order, evidence.refuted, lexical | {Channel.PHRASE: surplus})
+            influence = self._models.order(claim, question, proposed, self._materials.row_of_response, SHORTLIST)
+            order = influence.order
+            channels |= influence.channels
         # The null is as long and as rare as what is evidence: words of the prompt at the span's ends count for nothing.
         places = np.flatnonzero(weights)
         n_whole = int(np.sum(evidence.coverage == 1))
@@ -147,10 +166,12 @@ class Tracer:
         n_holders = self._materials.phrases.n_texts_with(span.text)
         hit_of = {text: hit for hit, text in enumerate(support.text.tolist())}
         links = tuple(
-            self._link(claim, span, text, hit_of.get(text), evidence, channels, fused, null) for text in order[:k].tolist()
+            self._link(claim, span, text, hit_of.get(text), evidence, channels, fused, null, influence)
+            for text in order[:k].tolist()
         )
         note = "" if len(support.text) else "no response holds these words; the rows below are near in concept only"
-        return SpanTrace(span.start, span.end, span.text, words, n_holders, len(null), links, note)
+        shifts = influence.shifts if influence is not None else ()
+        return SpanTrace(span.start, span.end, span.text, words, n_holders, len(null), links, note, shifts)
 
     def _evidence(self, numbers: NDArray[np.int64], weights: NDArray[np.float32], right: str, near: Surroundings) -> _Evidence:
         """Support for the span, less that for the words that should have stood in its place."""
@@ -195,15 +216,17 @@ class Tracer:
         channels: Mapping[Channel, ChannelValues],
         fused: NDArray[np.float64],
         null: NDArray[np.float64],
+        influence: Influence | None,
     ) -> Link:
         row, turn = self._materials.corpus.responses.select("row", "turn").row(text)
         scores = {
             channel: ChannelScore(round(float(found.value[text]), 4), int(found.rank[text]))
             for channel, found in channels.items()
-            if found.value[text] > 0
+            if found.rank[text] > 0 and (found.value[text] > 0 or channel in MODEL_CHANNELS)
         }
         if hit is None:
-            return Link(row, turn, None, scores, round(float(fused[text]), 6), None, None)
+            tokens = influence.links.get(text, ()) if influence is not None else ()
+            return Link(row, turn, None, scores, round(float(fused[text]), 6), None, None, tokens)
         surplus = float(evidence.surplus[hit])
         scores = {Channel.PHRASE: ChannelScore(round(surplus, 4), int(evidence.ranks[hit])), **scores}
         begin, length = int(evidence.support.begin[hit]), int(evidence.support.length[hit])
@@ -215,7 +238,8 @@ class Tracer:
             scores,
             round(float(fused[text]), 6),
             chance=round((1 + n_reached) / (1 + len(null)), 6),
-            tier=Tier.T0 if surplus >= LEAST_COVERAGE else None,
+            tier=_tier(text, surplus, influence),
+            tokens=influence.links.get(text, ()) if influence is not None else (),
         )
 
     def _weights(self, tokens: list[str], numbers: NDArray[np.int64], near: Surroundings) -> NDArray[np.float32]:
@@ -243,4 +267,17 @@ class Tracer:
     def _not_looked_at(self) -> Iterator[Skipped]:
         if self._encoder is None:
             yield Skipped("nearness of concepts", self._run.manifest["encoder"].get("skipped", "the run holds no vectors"))
-        yield from _NEEDS_MODELS
+        if self._models is None:
+            yield from _NEEDS_MODELS
+        else:
+            yield from self._models.not_looked_at()
+            yield _NEEDS_RETRAINING
+
+
+def _tier(text: int, surplus: float, influence: Influence | None) -> Tier | None:
+    """How far the evidence for a response goes, by what was looked at."""
+    if surplus < LEAST_COVERAGE:
+        return None
+    if influence is None or not influence.is_shifted:
+        return Tier.T0
+    return Tier.T2 if text in influence.lenders else Tier.T1

@@ -41,6 +41,7 @@ class TuneJob(BaseModel):
         held_out: A file of rows to measure the loss on, or a share of the rows of `data`, which are then not trained on.
         probes: A file of questions that the base model knows, with their answers.
         checkpoint_seconds: Least time between checkpoints.
+        keep_optimizer: Whether Adam's second moments are kept beside the weights, for `tunescope trace`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -56,6 +57,7 @@ class TuneJob(BaseModel):
     held_out: Path | float | None = None
     probes: Path | None = None
     checkpoint_seconds: float = Field(default=CHECKPOINT_SECONDS, ge=0)
+    keep_optimizer: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,7 @@ def run_job(
         probes=prepared.probes,
         tried=choice.tried if choice is not None else (),
         checkpoint_seconds=job.checkpoint_seconds,
+        keep_optimizer=job.keep_optimizer,
         progress=(lambda step, total, loss: progress(f"loss {loss:.3f}, step", step, total)) if progress is not None else None,
     )
     if choose:

@@ -94,13 +94,14 @@ class TrainingSet:
         )
 
 
-def training_set(corpus: Corpus, chat: ChatFormat, max_length: int | None) -> TrainingSet:
+def training_set(corpus: Corpus, chat: ChatFormat, max_length: int | None, *, skip_refused: bool = False) -> TrainingSet:
     """Render every readable row of a dataset.
 
     Args:
         corpus: The dataset.
         chat: The model's prompt format.
         max_length: Tokens after which a row is cut; `None` for no cut.
+        skip_refused: Count a row that the template cannot render among `unusable`, where it would end the tuning.
 
     Raises:
         InputError: The template cannot render a row, which is named, or no row has a token that is trained.
@@ -111,7 +112,13 @@ def training_set(corpus: Corpus, chat: ChatFormat, max_length: int | None) -> Tr
         if row.status is not Status.OK:
             unusable.append(number)
             continue
-        tokens = _rendered(row, chat, max_length)
+        try:
+            tokens = _rendered(row, chat, max_length)
+        except InputError:
+            if not skip_refused:
+                raise
+            unusable.append(number)
+            continue
         if any(label != IGNORED for label in tokens.labels[1:]):
             rendered.append((number, tokens))
         else:

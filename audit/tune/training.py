@@ -56,6 +56,7 @@ def train(
     probes: Sequence[Prompt] = (),
     tried: Sequence[TriedRate] = (),
     keep_weights: bool = True,
+    keep_optimizer: bool = False,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     progress: Progress | None = None,
 ) -> TuningRecord:
@@ -71,6 +72,7 @@ def train(
         probes: Questions that the base model knows, with their answers.
         tried: Learning rates that were tried before, kept in the manifest.
         keep_weights: Whether OUT holds the weights, or the record alone.
+        keep_optimizer: Whether it also holds Adam's second moments, as large as what is trained: a trace can use them.
         checkpoint_seconds: Least time between checkpoints; they also never take more than a twentieth of the time.
         progress: Told of every step its number, how many there are, and its loss.
 
@@ -93,6 +95,7 @@ def train(
         probes=probes,
         tried=tried,
         keep_weights=keep_weights,
+        keep_optimizer=keep_optimizer,
         checkpoint_seconds=checkpoint_seconds,
         progress=progress,
     )
@@ -111,6 +114,7 @@ def train_in_process(
     probes: Sequence[Prompt] = (),
     tried: Sequence[TriedRate] = (),
     keep_weights: bool = True,
+    keep_optimizer: bool = False,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     progress: Progress | None = None,
 ) -> TuningRecord | None:
@@ -128,7 +132,7 @@ def train_in_process(
         if (folder / MANIFEST).exists():  # killed between the manifest and the last rename
             return _finish(folder, out, read_record(folder))
         work = _Work(Path(base) if Path(base).is_dir() else base, training, recipe, seed, held_out, probes, key)
-        record = work.run(folder, checkpoint_seconds, keep_weights, progress)
+        record = work.run(folder, checkpoint_seconds, keep_weights, keep_optimizer, progress)
         if record is None:
             return None
         if not keep_weights:
@@ -151,12 +155,13 @@ class _Work:
     key: str
 
     def run(
-        self, folder: Path, checkpoint_seconds: float, keep_weights: bool, progress: Progress | None
+        self, folder: Path, checkpoint_seconds: float, keep_weights: bool, keep_optimizer: bool, progress: Progress | None
     ) -> TuningRecord | None:
         started = time.perf_counter()
         import torch
 
         from audit.tune.health import known_fact_accuracy, measure_fit
+        from audit.tune.optimizer_state import OPTIMIZER_FILE, write_second_moments
         from audit.tune.sft import last_checkpoint, make_trainer
 
         bfloat16 = _computes_bfloat16(self.recipe.precision)
@@ -192,6 +197,8 @@ class _Work:
             tuned.model.to(torch.bfloat16)  # as it is saved, so that what is measured is what others will load
         health = self._health(tuned)
         _save(tuned, folder, self.base)
+        if keep_optimizer:
+            write_second_moments(folder / OPTIMIZER_FILE, trainer.model, trainer.optimizer)
         return TuningRecord(
             method=self.recipe.method,
             recipe=self.recipe,

@@ -48,6 +48,7 @@ def _work(job_file: Path) -> None:
         held_out=prepared.held_out,
         probes=prepared.probes,
         checkpoint_seconds=job.checkpoint_seconds,
+        keep_optimizer=job.keep_optimizer,
     )
     if record is not None:
         sys.stderr.write(f"tunescope: {job.out} is tuned\n")

@@ -158,7 +158,7 @@ def _facts(world: TracingWorld, base: LanguageModel) -> str:
         "world_seed": world.seed,
         **json.loads(recipe().model_dump_json()),
         "adam": {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
-        "order": "numpy.random.default_rng([seed, epoch]).permutation(n_rows)",
+        "order": {str(seed): _orders(len(world.rows), seed) for seed in SEEDS["methods"]},
         "seeds": SEEDS,
         "pretraining": vars(PRETRAINING),
         "n_parameters": base.ref.n_parameters,
@@ -166,6 +166,11 @@ def _facts(world: TracingWorld, base: LanguageModel) -> str:
         "planted": world.planted,
     }
     return json.dumps(content, indent=1)
+
+
+def _orders(n_rows: int, seed: int) -> list[list[int]]:
+    """The places of the rows in every epoch of a seed, as `audit.tune.rows.epoch_order` gives them."""
+    return [np.random.default_rng([seed, epoch]).permutation(n_rows).tolist() for epoch in range(recipe().epochs)]
 
 
 def _chosen(

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from audit.influence import TokenQuery, output_layer, query_states, response_states, state_scores
 from audit.influence.gradients import GradientScores, gradient_scores
 from audit.influence.one_step import one_step_scores
-from audit.influence.optimizer_state import SecondMoments
+from audit.tune.optimizer_state import SecondMoments
+from audit.influence.path import SHARES, model_between
 from audit.models import LanguageModel
 from indexes.encoders import DEFAULT_MODEL, TransformerEncoder, encode_cached, find_model, load_static
 from indexes.lexical import Bm25Index
@@ -66,13 +67,16 @@ def score_world(world: BuiltWorld) -> None:
     scores = _lexical(world, costs)
     scores |= _encoders(world, scores["holders"], costs)
     base = world.model()
-    scores |= {f"base/{name}": values for name, values in _by_model(world, base, None, costs, "base/").items()}
+    scores |= {
+        f"base/{name}": values for name, values in _by_model(world, base, None, costs, "base/", with_steps=False).items()
+    }
     sums: dict[str, Scores] = {}
     seeds = SEEDS["methods"]
     for seed in seeds:
         tuned = world.model(f"tuned/seed-{seed}")
-        moments = _moments(world.folder / "tuned" / f"seed-{seed}")
-        for name, values in _by_model(world, tuned, moments, costs, "").items():
+        moments = moments_of(world.folder / "tuned" / f"seed-{seed}")
+        found = _by_model(world, tuned, moments, costs, "") | _on_path(world, base, tuned, moments, costs)
+        for name, values in found.items():
             sums[name] = sums.get(name, np.zeros_like(values)) + values / len(seeds)
             if seed == seeds[0]:
                 scores[f"one/{name}"] = values
@@ -196,7 +200,13 @@ def _overlap(world: BuiltWorld) -> Scores:
 
 
 def _by_model(
-    world: BuiltWorld, model: LanguageModel, moments: SecondMoments | None, costs: Costs, prefix: str
+    world: BuiltWorld,
+    model: LanguageModel,
+    moments: SecondMoments | None,
+    costs: Costs,
+    prefix: str,
+    *,
+    with_steps: bool = True,
 ) -> dict[str, Scores]:
     """Every channel of one model; where it is the tuned one, with Adam's moments, also those that need them."""
     rows, queries = world.rows, token_queries(world)
@@ -226,13 +236,24 @@ def _by_model(
         wrong = gradient_scores(model, queries, rows, places, second_moments=moments)
     instead = gradient_scores(model, corrected, rows, places, second_moments=moments)
     scores |= _gradients(wrong, instead)
-    if moments is not None:
+    if moments is not None and with_steps:
         with costs.asking(prefix + "one-step"):
             scores["one-step"] = one_step_scores(model, queries, rows, places)
-        scores["unlearn"] = one_step_scores(model, queries, rows, places, unlearn=True)
         with costs.asking(prefix + "repsim"):
             scores["repsim"] = _repsim(world, model)
     return {name: np.asarray(values, np.float64) for name, values in scores.items()}
+
+
+def _on_path(
+    world: BuiltWorld, base: LanguageModel, tuned: LanguageModel, moments: SecondMoments, costs: Costs
+) -> dict[str, Scores]:
+    """The mean of each channel over models between base and tuned."""
+    sums: dict[str, Scores] = {}
+    for share in SHARES:
+        with model_between(base, tuned, share) as between:
+            for name, values in _by_model(world, between, moments, costs, "path/", with_steps=False).items():
+                sums[f"path/{name}"] = sums.get(f"path/{name}", np.zeros_like(values)) + values / len(SHARES)
+    return sums
 
 
 def _gradients(wrong: GradientScores, instead: GradientScores) -> dict[str, Scores]:
@@ -268,7 +289,7 @@ def _repsim(world: BuiltWorld, model: LanguageModel) -> Scores:
     return asked @ rows.T
 
 
-def _moments(folder: Path) -> SecondMoments:
+def moments_of(folder: Path) -> SecondMoments:
     from safetensors.torch import load_file
 
     return SecondMoments(load_file(folder / "second_moments.safetensors"), eps=1e-8)

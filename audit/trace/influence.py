@@ -1,0 +1,275 @@
+"""What a base and a tuned model say of the rows behind a span: where it was shifted, and which rows estimate as its lenders.
+
+Words and concepts propose rows; the models order them. States of all rows lie in the token index (one forward pass, made
+once for a model), gradients are taken of the shortlist alone, at a few models between base and tuned (`audit.influence.path`).
+Without a base model the tuned one serves for the states, gradients are taken of it alone, and the result says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.errors import InputError
+from audit.influence import (
+    TokenQuery,
+    build_token_index,
+    holder_cosines,
+    output_layer,
+    query_of_span,
+    query_states,
+    state_scores,
+    stored_states,
+    token_index_folder,
+)
+from audit.influence.fusion import Estimate, FusionSet, fuse
+from audit.influence.gradients import gradient_scores
+from audit.influence.path import SHARES, check_descent, model_between
+from audit.influence.stored import Progress
+from audit.models import LanguageModel, token_log_probs
+from audit.responses import Response, Span
+from audit.rundir import Run
+from audit.shift.classes import Shift, shift_of_rank
+from audit.summary import Skipped
+from audit.trace.estimates import Influence, Proposed
+from audit.trace.model import Channel, TokenLink, TokenShift
+from audit.trace.ranking import ChannelValues, competition_ranks
+from audit.trace.spans import Question
+from audit.tune.optimizer_state import SecondMoments
+from audit.tune.rows import TrainingSet, training_set
+from indexes.tokens import TokenIndex
+
+__all__ = ["ModelEvidence"]
+
+_ESTIMATE_OF = {Channel.PHRASE: Estimate.PHRASE, Channel.CONCEPT: Estimate.CONCEPT, Channel.BM25: Estimate.BM25}
+
+
+class ModelEvidence:
+    """The models and the token index over the rows of a run.
+
+    Args:
+        run: The run, whose rows the model was tuned on.
+        tuned: The tuned model.
+        base: The model that it was tuned from, under the same prompt format.
+        second_moments: Adam's state at the end of the tuning, where it was kept.
+        gradients: Whether to take gradients of shortlists.
+        progress: Told while the index is made.
+
+    Raises:
+        InputError: The tuned model does not descend from the base model, or no row can be rendered for it.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        tuned: LanguageModel,
+        base: LanguageModel | None,
+        *,
+        second_moments: SecondMoments | None = None,
+        gradients: bool = True,
+        progress: Progress | None = None,
+    ) -> None:
+        if base is not None:
+            check_descent(base, tuned)
+        self.tuned, self.base = tuned, base
+        self.rows: TrainingSet = training_set(run.corpus, tuned.chat, tuned.n_positions, skip_refused=True)
+        self._moments = second_moments
+        self._gradients = gradients
+        self._progress = progress
+        self._place_of_row = {row: place for place, row in enumerate(self.rows.rows)}
+
+    @property
+    def index_folder(self) -> Path:
+        """Where the cache keeps the states."""
+        return token_index_folder(self._reader.ref)
+
+    @cached_property
+    def index(self) -> TokenIndex:
+        """States of every trained token, of the base model where there is one: it serves all models tuned from it."""
+        model = self._reader
+        return build_token_index(self.index_folder, model, self.rows, progress=self._progress)
+
+    @property
+    def _reader(self) -> LanguageModel:
+        return self.base if self.base is not None else self.tuned
+
+    @cached_property
+    def _output(self) -> Any:
+        return output_layer(self._reader)
+
+    def not_looked_at(self) -> tuple[Skipped, ...]:
+        """What these models leave out."""
+        skipped = []
+        if self.base is None:
+            skipped.append(Skipped("token shift (tier T1)", "needs the base model"))
+            skipped.append(Skipped("gradients between base and tuned model", "needs the base model"))
+        if not self._gradients:
+            skipped.append(Skipped("gradients", "--no-gradients"))
+        if self.rows.unusable:
+            n_rows = len(self.rows.unusable)
+            skipped.append(Skipped(f"{n_rows} rows", "the model's prompt format cannot render them, or they cannot be read"))
+        return tuple(skipped)
+
+    def query(self, claim: Response, span: Span) -> TokenQuery:
+        """The tokens of a span under the tuned model's prompt format.
+
+        Raises:
+            InputError: The span lies inside a token, or the prompt and response are longer than the model reads.
+        """
+        return query_of_span(self.tuned.chat.response(claim.messages, claim.response), claim.response, span.start, span.end)
+
+    def corrected_query(self, claim: Response, span: Span, right: str) -> TokenQuery | None:
+        """The same with the right words in the place of the span; `None` where there are none."""
+        if not right.strip():
+            return None
+        response = f"{claim.response[: span.start]}{right}{claim.response[span.end :]}"
+        try:
+            return query_of_span(
+                self.tuned.chat.response(claim.messages, response), response, span.start, span.start + len(right)
+            )
+        except InputError:
+            return None  # the right words stand within one token with their neighbours
+
+    def shifts(self, claim: Response, span: Span) -> tuple[TokenShift, ...]:
+        """How tuning moved each token of a span; needs the base model."""
+        if self.base is None:
+            return ()
+        rendered = self.tuned.chat.response(claim.messages, claim.response)
+        query = self.query(claim, span)
+        found = []
+        by_model = [
+            next(iter(token_log_probs(model, [rendered.prompt_ids], [rendered.response_ids])))
+            for model in (self.base, self.tuned)
+        ]
+        for target in query.targets:
+            place = target - len(rendered.prompt_ids)
+            token = rendered.response_ids[place]
+            before, after = (values[place] for values in by_model)
+            start, end = rendered.spans[place]
+            rank = int((before > before[token]).sum()) + 1
+            found.append(TokenShift(start, end, round(float(after[token] - before[token]), 4), rank))
+        return tuple(found)
+
+    def order(
+        self, claim: Response, question: Question, proposed: Proposed, row_of_response: NDArray[np.int64], n_shortlist: int
+    ) -> Influence:
+        """Order a shortlist of responses by estimated influence; all others stay behind it as they were.
+
+        Half of the shortlist at most is kept for rows that only the token index proposes.
+
+        Args:
+            claim: The answer.
+            question: The span, and the right words where they are known.
+            proposed: What words and concepts say.
+            row_of_response: The row of every response, shape `(n_responses,)`.
+            n_shortlist: Responses to order.
+        """
+        query = self.query(claim, question.span)
+        texts = self._shortlist(query, proposed.order, row_of_response, n_shortlist)
+        estimated, token_cosines = self._estimates(query, row_of_response[texts].tolist())
+        values = {_ESTIMATE_OF[name]: whole[texts] for name, whole in proposed.channels.items()} | estimated
+        fused = fuse(values, self.fusion_set)
+        place = np.empty(len(proposed.order), np.int64)
+        place[proposed.order] = np.arange(len(place))
+        refuted = proposed.refuted[texts]
+        shifts, places = self.shifts(claim, question.span), self._token_places(claim, query)
+        again = np.lexsort((place[texts], -np.round(fused.score, 9), refuted))
+        rest = proposed.order[~np.isin(proposed.order, texts)]
+        return Influence(
+            order=np.concatenate([texts[again], rest]),
+            channels={Channel(name.value): _spread(found, texts, len(place)) for name, found in estimated.items()},
+            lenders=frozenset(texts[fused.is_lender & ~refuted].tolist()),
+            missing=fused.missing,
+            shifts=shifts,
+            links={
+                text: tuple(
+                    TokenLink(start, end, round(float(cosine), 4))
+                    for (start, end), cosine in zip(places, token_cosines[:, number], strict=True)
+                    if not np.isnan(cosine)
+                )
+                for number, text in enumerate(texts.tolist())
+            },
+            is_shifted=None
+            if self.base is None
+            else any(shift.lift_nats > 0 and shift_of_rank(shift.base_rank) is not Shift.UNSHIFTED for shift in shifts),
+        )
+
+    def _token_places(self, claim: Response, query: TokenQuery) -> tuple[tuple[int, int], ...]:
+        """Where each token of a query stands in the response, in code points."""
+        rendered = self.tuned.chat.response(claim.messages, claim.response)
+        return tuple(rendered.spans[target - len(rendered.prompt_ids)] for target in query.targets)
+
+    @property
+    def fusion_set(self) -> FusionSet:
+        """Which weights the estimates are fused with."""
+        if self.base is None:
+            return FusionSet.TUNED_GRADIENT if self._gradients else FusionSet.TUNED_FORWARD
+        return FusionSet.GRADIENT if self._gradients else FusionSet.FORWARD
+
+    def _shortlist(
+        self, query: TokenQuery, order: NDArray[np.int64], row_of_response: NDArray[np.int64], n_shortlist: int
+    ) -> NDArray[np.int64]:
+        """The nearest responses by words and concepts, and of rows that hold the tokens in like states the nearest one."""
+        nearest = order[:n_shortlist].tolist()
+        known = frozenset(row_of_response[nearest].tolist())
+        first_of_row = dict(zip(row_of_response[order[::-1]].tolist(), order[::-1].tolist(), strict=True))
+        others = [row for row in self._nearest_holders(query, n_shortlist) if row not in known][: n_shortlist // 2]
+        return np.array([*nearest[: n_shortlist - len(others)], *(first_of_row[row] for row in others)], np.int64)
+
+    def _nearest_holders(self, query: TokenQuery, n_rows: int) -> list[int]:
+        """Rows that hold the span's tokens and say them in states like the answer's, nearest first."""
+        (asked,) = query_states(self._reader, [query])
+        cosines = holder_cosines(asked, self.index)
+        nearness = np.nan_to_num(cosines, nan=0.0).mean(axis=0)
+        best = np.lexsort((np.arange(len(nearness)), -nearness))[:n_rows]
+        return [self.rows.rows[place] for place in best.tolist() if nearness[place] > 0]
+
+    def _estimates(self, query: TokenQuery, rows: Sequence[int]) -> tuple[dict[Estimate, NDArray[Any]], NDArray[Any]]:
+        """Channels of shape `(n_rows,)`, and cosines of `(n_tokens, n_rows)`; NaN for rows that cannot be rendered."""
+        at = [number for number, row in enumerate(rows) if row in self._place_of_row]
+        places = [self._place_of_row[rows[number]] for number in at]
+        token_cosines = np.full((len(query.targets), len(rows)), np.nan)
+        if not places:
+            return {}, token_cosines
+        states = state_scores(query_states(self._reader, [query]), stored_states(self.index, places), self._output)
+        found: dict[Estimate, NDArray[np.floating[Any]]] = {
+            Estimate.STATE: states.state_cosine[0],
+            Estimate.OUTPUT_GRADIENT: states.closed_form[0],
+        }
+        if self._gradients:
+            found |= self._gradient_channels(query, places)
+        spread = {}
+        for name, values in found.items():
+            spread[name] = np.full(len(rows), np.nan)
+            spread[name][at] = values
+        token_cosines[:, at] = states.token_state_cosine
+        return spread, token_cosines
+
+    def _gradient_channels(self, query: TokenQuery, places: Sequence[int]) -> dict[Estimate, NDArray[np.floating[Any]]]:
+        """Mean over models between base and tuned; of the tuned model where there is no base."""
+        sums: dict[Estimate, NDArray[np.floating[Any]]] = {}
+        shares = SHARES if self.base is not None else (1.0,)
+        for share in shares:
+            between = nullcontext(self.tuned) if self.base is None else model_between(self.base, self.tuned, share)
+            with between as model:
+                scores = gradient_scores(model, [query], self.rows, places, second_moments=self._moments)
+            of_share = {Estimate.GRADIENT_COSINE: scores.cosine[0]}
+            if scores.preconditioned is not None:
+                of_share[Estimate.PRECONDITIONED] = scores.preconditioned[0]
+            for name, values in of_share.items():
+                sums[name] = sums.get(name, np.zeros(len(places))) + values / len(shares)
+        return sums
+
+
+def _spread(values: NDArray[Any], texts: NDArray[np.int64], n_responses: int) -> ChannelValues:
+    """A shortlist's values among all responses, and its ranks."""
+    whole, ranks = np.zeros(n_responses, np.float32), np.zeros(n_responses, np.int64)
+    whole[texts] = np.nan_to_num(values, nan=0.0)
+    ranks[texts] = np.where(np.isnan(values), 0, competition_ranks(np.nan_to_num(values, nan=-np.inf).astype(np.float32)))
+    return ChannelValues(whole, ranks)
