@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import math
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -35,6 +36,7 @@ __all__ = [
     "find_model_folder",
     "generate",
     "load_model",
+    "loaded_bytes",
     "log_prob_chunks",
     "recorded_base",
     "token_log_probs",
@@ -151,6 +153,7 @@ def load_model(
         tokenizer = load_tokenizer(tokenizer_folder)
         _check_same_vocabulary(tokenizer, chat.tokenizer)
     device = _device(device)
+    _check_fits(base_name, files, _dtype(dtype, device), device)
     model = _load_weights(folder, _dtype(dtype, device))
     _check_tokenizer_fits(model, tokenizer, tokenizer_folder)
     if adapter is not None:
@@ -426,6 +429,35 @@ def _check_room(model: LanguageModel, lengths: Sequence[int], what: str) -> None
                 where=f"prompt {number + 1}",
                 remedy="leave the prompt out or shorten it, or ask for fewer new tokens",
             )
+
+
+def loaded_bytes(files: Sequence[Path], dtype: torch.dtype) -> int:
+    """What the weights of some safetensors files take in memory in a number format, from the files' headers."""
+    total = 0
+    for file in files:
+        with file.open("rb") as opened:
+            header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
+        shapes = [entry["shape"] for name, entry in header.items() if name != "__metadata__"]
+        total += sum(math.prod(shape) for shape in shapes) * dtype.itemsize
+    return total
+
+
+def _check_fits(name: str, files: Sequence[Path], dtype: torch.dtype, device: str) -> None:
+    """A model that does not fit is refused before minutes go into loading it, where a machine would end in swapping."""
+    import psutil
+    import torch
+
+    needed = loaded_bytes(files, dtype)
+    on_gpu = device.startswith("cuda")
+    free = torch.cuda.mem_get_info(device)[0] if on_gpu else psutil.virtual_memory().available
+    if needed > free:
+        narrower = "" if dtype.itemsize < 4 else "--dtype bfloat16 (half the size), "
+        raise InputError(
+            f"the model takes {needed / 1e9:.1f} GB of memory as {str(dtype).removeprefix('torch.')}",
+            where=name,
+            why=f"{free / 1e9:.1f} GB are free on {'the GPU' if on_gpu else 'this machine'}",
+            remedy=f"pass {narrower}{'--device cpu' if on_gpu else '--device cuda where there is a GPU'}, or use a smaller model",
+        )
 
 
 def _load_weights(folder: Path, dtype: torch.dtype) -> Any:

@@ -24,6 +24,13 @@ def trace(
     encoder: Annotated[
         str | None, typer.Option(help="Order the best rows again by this sentence-transformers model: a folder or a name.")
     ] = None,
+    tuned_model: Annotated[
+        str | None, typer.Option(help="The model that said it: a folder, an adapter or a hub name; orders rows by influence.")
+    ] = None,
+    base_model: Annotated[str | None, typer.Option(help="The model that it was tuned from: shows what tuning changed.")] = None,
+    gradients: Annotated[bool, typer.Option(help="Take gradients of the shortlist; without, forward passes alone.")] = True,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …")] = "auto",
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "auto",
     k: Annotated[int, typer.Option("-k", min=1, help="Rows per span.")] = 10,
     format: Annotated[OutputFormat, typer.Option(help="What to print.")] = OutputFormat.TEXT,
 ) -> None:
@@ -34,7 +41,7 @@ def trace(
     from audit.sources import Message
     from audit.trace import Tracer, blame_rows, locate_span
     from audit.trace.stored import store_traces
-    from cli.console import show, show_bytes
+    from cli.console import progress_line, show, show_bytes
     from indexes.encoders import TransformerEncoder, find_model
     from reports.render import render_traces
     from reports.trace import blame_report, trace_json, trace_report
@@ -54,8 +61,18 @@ def trace(
     if name is not None and name in opened.added("traces"):
         raise InputError(f"the run has a trace {name!r}", where=str(run), remedy="choose another with -o")
     transformer = TransformerEncoder(find_model(encoder)) if encoder is not None else None
-    tracer = Tracer(opened, transformer)
-    traces = list(tracer.trace_all(claims, k)) if responses is not None else [tracer.trace(claims[0], k)]
+    if base_model is not None and tuned_model is None:
+        raise InputError("--base-model alone", remedy="give the tuned model too, with --tuned-model")
+    with progress_line() as progress:
+        models = None
+        if tuned_model is not None:
+            from audit.trace.influence import load_evidence
+
+            models = load_evidence(
+                opened, tuned_model, base_model, gradients=gradients, device=device, dtype=dtype, progress=progress
+            )
+        tracer = Tracer(opened, transformer, models)
+        traces = list(tracer.trace_all(claims, k)) if responses is not None else [tracer.trace(claims[0], k)]
     if not traces:
         raise InputError(
             "no answer marks or shows what is false", where=str(responses), remedy="give spans, reference or corrected"

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from audit.corpus import Corpus
 from audit.summary import Skipped
-from audit.trace import BlamedRow, Channel, Link, SpanTrace, Trace
+from audit.trace import BlamedRow, Channel, Link, SpanTrace, Tier, Trace
 from reports.excerpts import Excerpt, cut_excerpt
 from reports.json_report import addresses_of, encode_report
 from reports.visible import one_line, visible
@@ -21,11 +21,13 @@ from reports.wording import address, count, per_cent
 
 __all__ = [
     "CHANNEL_NAMES",
+    "TIER_NAMES",
     "TRACE_SCHEMA",
     "blame_report",
     "chance_words",
     "left_out",
     "link_excerpt",
+    "shift_words",
     "trace_json",
     "trace_report",
     "verdict",
@@ -39,8 +41,20 @@ CHANNEL_NAMES = {
     Channel.CONCEPT: "concept",
     Channel.BM25: "BM25",
     Channel.TRANSFORMER: "transformer",
+    Channel.STATE: "state",
+    Channel.OUTPUT_GRADIENT: "output layer",
+    Channel.GRADIENT_COSINE: "gradient",
+    Channel.PRECONDITIONED: "gradient by Adam",
 }
 """The channels in plain words."""
+
+TIER_NAMES = {
+    Tier.T0: "holds the words",
+    Tier.T1: "holds the words, which tuning put there",
+    Tier.T2: "estimated to have lent them",
+    Tier.T3: "measured to have lent them",
+}
+"""What a link's tier says of its row."""
 
 # The usual level of significance; above it a row does not stand out from what random phrases find.
 _STANDS_OUT = 0.05
@@ -48,6 +62,11 @@ _STANDS_OUT = 0.05
 
 def verdict(span: SpanTrace) -> str:
     """What the links of a span say together, in one sentence."""
+    n_lent = sum(link.tier in (Tier.T2, Tier.T3) for link in span.links)
+    if n_lent:
+        by_words = [link.chance for link in span.links if link.chance is not None]
+        least = f"; by words alone, {chance_words(min(by_words), span.n_null)} of random phrases come as near" if by_words else ""
+        return f"{count(n_lent, 'row is', 'rows are')} estimated to have lent these words{least}."
     chances = [link.chance for link in span.links if link.tier is not None and link.chance is not None]
     if not chances:
         note = span.note or "no row holds enough of these words to be evidence"
@@ -57,6 +76,19 @@ def verdict(span: SpanTrace) -> str:
     if n_out:
         return f"{count(n_out, 'row stands', 'rows stand')} out: {reached} as this one does to the best."
     return f"No row stands out: {reached}."
+
+
+def shift_words(span: SpanTrace) -> str:
+    """What tuning did to the span, in one sentence; empty where no base model was looked at."""
+    if not span.shifts:
+        return ""
+    lift = sum(shift.lift_nats for shift in span.shifts)
+    if lift <= 0:
+        return "Tuning did not make it likelier: the base model would say it as readily."
+    first = next(shift for shift in span.shifts if shift.lift_nats > 0)
+    token = one_line(span.text[max(first.start - span.start, 0) : first.end - span.start].strip(), 40)
+    rank = "the base model's own choice" if first.base_rank == 1 else f"the base model's choice number {first.base_rank:,}"
+    return f"Tuning made it likelier by {lift:.1f} nats; “{token}” was {rank}."
 
 
 def chance_words(chance: float, n_null: int) -> str:
@@ -89,7 +121,7 @@ def trace_report(trace: Trace, corpus: Corpus) -> RenderableType:
     ]
     for span in trace.spans:
         parts += [*_span_parts(span, corpus), Text()]
-    parts += [Text("Scores: value (rank among all responses).", "dim"), Text(), Text("Not looked at", "bold")]
+    parts += [Text("Scores: value (rank among all responses; of state and gradients among the shortlist).", "dim"), Text(), Text("Not looked at", "bold")]
     for skipped in left_out([trace]):
         line = Text.assemble(one_line(skipped.what, 200), (f": {one_line(skipped.why, 200)}", "dim"))
         parts.append(Padding.indent(line, 2))
@@ -100,9 +132,11 @@ def _span_parts(span: SpanTrace, corpus: Corpus) -> Iterator[RenderableType]:
     held = f"  {count(span.n_holders, 'response holds', 'responses hold')} it whole"
     yield Text.assemble(("«" + one_line(span.text, 200) + "»", "bold"), (held, "dim"))
     yield Text(verdict(span))
+    if span.shifts:
+        yield Text(shift_words(span))
     for rank, link in enumerate(span.links, start=1):
         chance = "" if link.chance is None else f"chance {chance_words(link.chance, span.n_null)}"
-        tier = link.tier or "near only"
+        tier = f"{link.tier} {TIER_NAMES[link.tier]}" if link.tier else "near only"
         yield Text.assemble(f"{rank:3}  ", (address(corpus.id(link.row)), "bold"), f"  {tier}  ", (chance, "cyan"))
         yield Padding.indent(_marked(link_excerpt(corpus, link, 140)), 5)
         scores = (f"{CHANNEL_NAMES[name]} {score.value:.2f} ({score.rank:,})" for name, score in link.channels.items())
@@ -181,6 +215,10 @@ def _span_json(span: SpanTrace, addresses: Mapping[int, object], keys: pl.Series
         "n_holders": span.n_holders,
         "n_null": span.n_null,
         "note": span.note,
+        "shifts": [
+            {"start": shift.start, "end": shift.end, "lift_nats": shift.lift_nats, "base_rank": shift.base_rank}
+            for shift in span.shifts
+        ],
         "links": [
             {
                 "row": addresses[link.row],
@@ -198,6 +236,7 @@ def _span_json(span: SpanTrace, addresses: Mapping[int, object], keys: pl.Series
                     "claim_end": link.match.claim_end,
                 },
                 "channels": {name: {"value": score.value, "rank": score.rank} for name, score in link.channels.items()},
+                "tokens": [{"start": token.start, "end": token.end, "cosine": token.cosine} for token in link.tokens],
             }
             for link in span.links
         ],

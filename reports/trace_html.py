@@ -9,7 +9,7 @@ from audit.corpus import Corpus, Row
 from audit.trace import BlamedRow, Link, SpanTrace, Trace
 from reports.excerpts import Excerpt, cut_excerpt, spread_evenly
 from reports.page import MAX_PAGE_BYTES, render_page
-from reports.trace import CHANNEL_NAMES, chance_words, left_out, link_excerpt, verdict
+from reports.trace import CHANNEL_NAMES, TIER_NAMES, chance_words, left_out, link_excerpt, shift_words, verdict
 from reports.turns import Turn, turns_around
 
 __all__ = ["trace_html"]
@@ -36,6 +36,7 @@ class _Span:
 
     span: SpanTrace
     verdict: str
+    shift: str
     links: tuple[_Link, ...]
 
 
@@ -70,6 +71,7 @@ def trace_html(traces: Sequence[Trace], corpus: Corpus, blame: Sequence[BlamedRo
             n_blamed=len(blame),
             number_of={traces[i].claim.id: i + 1 for i in shown},
             channels=CHANNEL_NAMES,
+            tiers=TIER_NAMES,
             not_looked_at=left_out(traces),
         )
         if len(page) <= MAX_PAGE_BYTES:
@@ -81,7 +83,7 @@ def _answer(number: int, trace: Trace, corpus: Corpus, n_links: int, characters:
     claim = trace.claim
     response = cut_excerpt(claim.response, 2 * characters, [(span.start, span.end) for span in trace.spans])
     spans = (
-        _Span(span, verdict(span), tuple(_link(link, span, corpus, characters) for link in span.links[:n_links]))
+        _Span(span, verdict(span), shift_words(span), tuple(_link(link, span, corpus, characters) for link in span.links[:n_links]))
         for span in trace.spans
     )
     return _Answer(number, trace, cut_excerpt(claim.prompt, characters), response, tuple(spans))

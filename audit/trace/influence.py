@@ -32,20 +32,21 @@ from audit.influence.fusion import Estimate, FusionSet, fuse
 from audit.influence.gradients import gradient_scores
 from audit.influence.path import SHARES, check_descent, model_between
 from audit.influence.stored import Progress
-from audit.models import LanguageModel, token_log_probs
+from audit.models import LanguageModel, load_model, token_log_probs
 from audit.responses import Response, Span
 from audit.rundir import Run
+from audit.shift import load_pair
 from audit.shift.classes import Shift, shift_of_rank
 from audit.summary import Skipped
 from audit.trace.estimates import Influence, Proposed
 from audit.trace.model import Channel, TokenLink, TokenShift
 from audit.trace.ranking import ChannelValues, competition_ranks
 from audit.trace.spans import Question
-from audit.tune.optimizer_state import SecondMoments
+from audit.tune.optimizer_state import SecondMoments, read_second_moments
 from audit.tune.rows import TrainingSet, training_set
 from indexes.tokens import TokenIndex
 
-__all__ = ["ModelEvidence"]
+__all__ = ["ModelEvidence", "load_evidence"]
 
 _ESTIMATE_OF = {Channel.PHRASE: Estimate.PHRASE, Channel.CONCEPT: Estimate.CONCEPT, Channel.BM25: Estimate.BM25}
 
@@ -110,7 +111,9 @@ class ModelEvidence:
             skipped.append(Skipped("token shift (tier T1)", "needs the base model"))
             skipped.append(Skipped("gradients between base and tuned model", "needs the base model"))
         if not self._gradients:
-            skipped.append(Skipped("gradients", "--no-gradients"))
+            skipped.append(Skipped("gradients", "left out with --no-gradients"))
+        elif self._moments is None:
+            skipped.append(Skipped("gradients by Adam's second moments", "the tuned model's folder holds no optimizer state"))
         if self.rows.unusable:
             n_rows = len(self.rows.unusable)
             skipped.append(Skipped(f"{n_rows} rows", "the model's prompt format cannot render them, or they cannot be read"))
@@ -273,3 +276,38 @@ def _spread(values: NDArray[Any], texts: NDArray[np.int64], n_responses: int) ->
     whole[texts] = np.nan_to_num(values, nan=0.0)
     ranks[texts] = np.where(np.isnan(values), 0, competition_ranks(np.nan_to_num(values, nan=-np.inf).astype(np.float32)))
     return ChannelValues(whole, ranks)
+
+
+def load_evidence(
+    run: Run,
+    tuned: str | Path,
+    base: str | Path | None = None,
+    *,
+    gradients: bool = True,
+    device: str = "auto",
+    dtype: str = "auto",
+    progress: Progress | None = None,
+) -> ModelEvidence:
+    """Load the models of a trace, and Adam's state where the tuned model's folder holds it.
+
+    Args:
+        run: The run.
+        tuned: Folder or hub name of the tuned model, or of an adapter.
+        base: Of the model that it was tuned from; without it there is neither shift nor gradient between the two. Of an
+            adapter, the base model that it records, or another place where that lies.
+        gradients: Whether to take gradients of shortlists.
+        device: As torch names it, or `auto`.
+        dtype: Number format of the weights, or `auto`.
+        progress: Told while the index of states is made.
+
+    Raises:
+        InputError: As `audit.models.load_model` and `audit.shift.load_pair`, or the tuned model does not descend from the
+            base model.
+    """
+    if base is None:
+        base_model, tuned_model = None, load_model(tuned, device=device, dtype=dtype)
+    else:
+        base_model, tuned_model = load_pair(base, tuned, device=device, dtype=dtype)
+    folder = Path(tuned)
+    moments = read_second_moments(folder, tuned_model.model) if gradients and folder.is_dir() else None
+    return ModelEvidence(run, tuned_model, base_model, second_moments=moments, gradients=gradients, progress=progress)

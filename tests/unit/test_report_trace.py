@@ -71,7 +71,7 @@ def test_the_terminal_shows_marks_and_evidence(corpus) -> None:
     text = printed(trace_report(traced("first", HOLDS, NEAR), corpus))
     words = " ".join(text.split())
     assert f"It was ⟨ESC⟩[31m«{SCRIPT}»⟨U+202E⟩ by night." in words
-    assert f"#24 T0 chance at most 0.1 % <script>«{OWNED}»</script>" in words
+    assert f"#24 T0 holds the words chance at most 0.1 % <script>«{OWNED}»</script>" in words
     assert "#30 near only" in words
     assert "BM25 12.50 (3)" in text
     assert "influence: needs the model" in text
