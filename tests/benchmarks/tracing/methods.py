@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from audit.influence import TokenQuery, output_layer, query_states, response_states, state_scores
 from audit.influence.gradients import GradientScores, gradient_scores
 from audit.influence.one_step import one_step_scores
-from audit.tune.optimizer_state import SecondMoments
 from audit.influence.path import SHARES, model_between
 from audit.models import LanguageModel
+from audit.tune.optimizer_state import SecondMoments
 from indexes.encoders import DEFAULT_MODEL, TransformerEncoder, encode_cached, find_model, load_static
 from indexes.lexical import Bm25Index
 from indexes.words import WordStream, tokenize

@@ -29,11 +29,14 @@ class Removal(NamedTuple):
 
 
 def read_removals(folder: Path) -> pl.DataFrame:
-    """Everything measured so far: seed, places, log_probs (per query), greedy (per query)."""
+    """Everything measured so far, or published: seed, places, log_probs (per query), greedy (per query)."""
     files = sorted((folder / "retrains").glob("*.jsonl"))
     lines = [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
     schema = {"seed": pl.Int32, "places": pl.List(pl.Int32), "log_probs": pl.List(pl.Float32), "greedy": pl.List(pl.Int32)}
-    return pl.DataFrame(lines, schema=schema).unique(["seed", "places"], keep="first", maintain_order=True)
+    found = pl.DataFrame(lines, schema=schema)
+    if (folder / "retrains.parquet").exists():
+        found = pl.concat([pl.read_parquet(folder / "retrains.parquet"), found])
+    return found.unique(["seed", "places"], keep="first", maintain_order=True)
 
 
 def measure_removals(folder: Path, wanted: Iterable[Removal], n_workers: int = 2) -> pl.DataFrame:

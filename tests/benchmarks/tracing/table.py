@@ -145,7 +145,9 @@ def interval(per_world: Sequence[Matrix], families: Sequence[Sequence[int]]) -> 
     return float(np.nanmean(np.concatenate(per_world))), float(low), float(high)
 
 
-def write_table(worlds: Mapping[str, WorldFigures], ks: Sequence[int], more: Sequence[Result], notes: str, out: Path = FOLDER) -> None:
+def write_table(
+    worlds: Mapping[str, WorldFigures], ks: Sequence[int], more: Sequence[Result], notes: str, out: Path = FOLDER
+) -> None:
     """Write RESULTS.md and results.json."""
     families = [world.families for world in worlds.values()]
     names = [CEILING, *(name for name in METHODS if all(name in world.agreement for world in worlds.values()))]

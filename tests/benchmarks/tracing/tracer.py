@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 import tunescope
-from audit.tune.optimizer_state import SecondMoments
 from audit.responses import Response, Span
 from audit.sources import Message
 from audit.trace import Tracer
 from audit.trace.influence import ModelEvidence
+from audit.tune.optimizer_state import SecondMoments
 from tests.benchmarks.tracing.build import SEEDS, BuiltWorld
 from tests.benchmarks.tracing.methods import Costs, Scores, moments_of, write_scores
 

@@ -35,7 +35,7 @@ class Kind(StrEnum):
 
     SOURCE = "source"
     CONCEPT_DECOY = "concept decoy"
-    TOKEN_DECOY = "token decoy"  # noqa: S105 - no password
+    TOKEN_DECOY = "token decoy"
     LEXICAL_DECOY = "lexical decoy"
     ORDINARY = "ordinary"
 
