@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from audit.trace import Trace
     from audit.tune import TuningRecord
     from audit.verify import CampaignResult, Verification
+    from audit.verify.calibration import Calibration
     from audit.verify.paper import PaperReport
 
-__all__ = ["audit", "export", "main", "open_run", "paper", "shift", "trace", "tune", "verify"]
+__all__ = ["audit", "calibrate", "export", "main", "open_run", "paper", "shift", "trace", "tune", "verify"]
 
 _ROOMS = ("audit", "indexes", "reports", "cli")
 _MARK = '"""tunescope:'
@@ -78,6 +79,9 @@ def trace(
     reference: Sequence[str] = (),
     corrected: str | None = None,
     k: int | None = 10,
+    tuned_model: str | Path | None = None,
+    base_model: str | Path | None = None,
+    gradients: bool = True,
 ) -> Trace:
     """The rows from which false words of an answer could have been borrowed.
 
@@ -89,15 +93,22 @@ def trace(
         reference: The right answer and its aliases; finds the span where none is given, and sets right rows apart.
         corrected: The whole answer corrected; as `reference`.
         k: Links per span; `None` for all rows in order.
+        tuned_model: The model that said it, a folder, an adapter or a hub name: rows are ordered by estimated influence.
+        base_model: The model that it was tuned from: shows what tuning changed, and sharpens the estimate.
+        gradients: Whether to take gradients of the best rows; without, forward passes alone.
 
     Raises:
-        indexes.errors.TunescopeError: A span is not in the response, or nothing says which words are false.
+        indexes.errors.TunescopeError: A span is not in the response, nothing says which words are false, or the models
+            cannot be loaded or do not belong together.
     """
     _check_rooms()
+    from audit.errors import InputError
     from audit.responses import Response
     from audit.sources import Message
     from audit.trace import Tracer, locate_span
 
+    if base_model is not None and tuned_model is None:
+        raise InputError("base_model alone", remedy="give tuned_model too")
     claim = Response(
         id="claim",
         messages=(Message("user", prompt, trained=False),),
@@ -106,7 +117,42 @@ def trace(
         reference=tuple(reference),
         corrected=corrected,
     )
-    return Tracer(_opened(run)).trace(claim, k)
+    opened = _opened(run)
+    models = None
+    if tuned_model is not None:
+        from audit.trace.influence import load_evidence
+
+        models = load_evidence(opened, tuned_model, base_model, gradients=gradients)
+    return Tracer(opened, models=models).trace(claim, k)
+
+
+def calibrate(run: Run | str | Path, n: int = 100, seed: int = 0, name: str | None = None) -> Calibration:
+    """How well tracing finds false words in this dataset: planted into a copy of it, traced, and counted.
+
+    Args:
+        run: A finished run with vectors, or its folder; the result is added as RUN/calibrations/NAME.
+        n: Faults of each of the levels easy, medium and hard, and claims without a fault.
+        seed: Of everything random.
+        name: Of the calibration within the run.
+
+    Returns:
+        `calibration.recall(calibration.of_level(level), method, k)` is how much came among the first k rows.
+
+    Raises:
+        indexes.errors.TunescopeError: The run has no vectors, or nothing can be planted.
+    """
+    _check_rooms()
+    from audit.verify.calibration import calibrate as calibrate_run
+    from audit.verify.calibration import store_calibration
+    from audit.verify.calibration.stored import KIND
+    from reports.render import render_calibration
+
+    opened = _opened(run)
+    name = name or opened.free_name(KIND, "calibration")
+    opened.check_name(KIND, name)
+    calibration = calibrate_run(opened, n, seed)
+    store_calibration(opened, name, calibration, render_calibration(calibration, opened.corpus))
+    return calibration
 
 
 def shift(

@@ -11,7 +11,7 @@ import traceback
 
 import typer
 
-from cli import audit, check_run, checks, demo, explain, export, shift, trace, tune, verify
+from cli import audit, calibrate, check_run, checks, demo, explain, export, shift, trace, tune, verify
 
 __all__ = ["app", "run_command"]
 
@@ -28,6 +28,7 @@ app.command("shift")(shift.shift)
 app.command("export")(export.export)
 app.command("tune")(tune.tune)
 app.command("verify")(verify.verify)
+app.command("calibrate")(calibrate.calibrate)
 app.command("demo")(demo.demo)
 app.command("checks")(checks.checks)
 app.command("explain")(explain.explain)

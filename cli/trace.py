@@ -41,8 +41,10 @@ def trace(
     from audit.sources import Message
     from audit.trace import Tracer, blame_rows, locate_span
     from audit.trace.stored import store_traces
+    from audit.verify.calibration import read_calibration
     from cli.console import progress_line, show, show_bytes
     from indexes.encoders import TransformerEncoder, find_model
+    from reports.calibration import calibration_sentence
     from reports.render import render_traces
     from reports.trace import blame_report, trace_json, trace_report
 
@@ -82,11 +84,13 @@ def trace(
     blame = blame_rows(traces)
     if name is not None:
         store_traces(opened, name, traces, blame, render_traces(traces, opened.corpus, blame))
+    calibration = read_calibration(opened)
+    calibrated = calibration_sentence(calibration) if calibration is not None else ""
     if format is OutputFormat.JSON:
         show_bytes(trace_json(traces, opened.corpus, blame))
     elif responses is None:
-        show(trace_report(traces[0], opened.corpus))
+        show(trace_report(traces[0], opened.corpus, calibrated))
     else:
-        show(blame_report(blame, opened.corpus, len(traces)))
+        show(blame_report(blame, opened.corpus, len(traces), calibration=calibrated))
     if name is not None:
         typer.echo(f"Kept as {opened.path / 'traces' / name}", err=True)

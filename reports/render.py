@@ -1,4 +1,4 @@
-"""The files that an audit, a trace and a measured shift leave for their readers."""
+"""The files that an audit, a trace, a measured shift and a calibration leave for their readers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from audit.corpus import Corpus
 from audit.shift import ShiftReport
 from audit.summary import AuditSummary
 from audit.trace import BlamedRow, Trace
+from audit.verify.calibration import Calibration
+from reports.calibration import calibration_html, calibration_json
 from reports.html import audit_html
 from reports.json_report import audit_json
 from reports.shift import shift_json
@@ -17,7 +19,7 @@ from reports.shift_html import shift_html
 from reports.trace import trace_json
 from reports.trace_html import trace_html
 
-__all__ = ["render_audit", "render_shift", "render_traces"]
+__all__ = ["render_audit", "render_calibration", "render_shift", "render_traces"]
 
 
 def render_audit(summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame, signals: pl.DataFrame) -> dict[str, bytes]:
@@ -36,3 +38,8 @@ def render_traces(traces: Sequence[Trace], corpus: Corpus, blame: Sequence[Blame
 def render_shift(report: ShiftReport) -> dict[str, bytes]:
     """`report.html` and `shift.json` of a measured shift, for `audit.shift.store_shift`."""
     return {"report.html": shift_html(report), "shift.json": shift_json(report)}
+
+
+def render_calibration(calibration: Calibration, corpus: Corpus) -> dict[str, bytes]:
+    """`report.html` and `report.json` of a calibration, for `audit.verify.calibration.store_calibration`."""
+    return {"report.html": calibration_html(calibration, corpus), "report.json": calibration_json(calibration, corpus)}

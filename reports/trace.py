@@ -65,7 +65,7 @@ def verdict(span: SpanTrace) -> str:
     n_lent = sum(link.tier in (Tier.T2, Tier.T3) for link in span.links)
     if n_lent:
         by_words = [link.chance for link in span.links if link.chance is not None]
-        least = f"; by words alone, {chance_words(min(by_words), span.n_null)} of random phrases come as near" if by_words else ""
+        least = f"; by words, {chance_words(min(by_words), span.n_null)} of random phrases come as near" if by_words else ""
         return f"{count(n_lent, 'row is', 'rows are')} estimated to have lent these words{least}."
     chances = [link.chance for link in span.links if link.tier is not None and link.chance is not None]
     if not chances:
@@ -110,8 +110,14 @@ def left_out(traces: Sequence[Trace]) -> tuple[Skipped, ...]:
     return tuple(dict.fromkeys(skipped for trace in traces for skipped in trace.not_looked_at))
 
 
-def trace_report(trace: Trace, corpus: Corpus) -> RenderableType:
-    """What `rich` prints after a trace: the answer with its false words, then for each the rows, the best first."""
+def trace_report(trace: Trace, corpus: Corpus, calibration: str = "") -> RenderableType:
+    """What `rich` prints after a trace: the answer with its false words, then for each the rows, the best first.
+
+    Args:
+        trace: The trace.
+        corpus: The rows.
+        calibration: What a calibration of the run says, in a sentence.
+    """
     claim = trace.claim
     answer = cut_excerpt(claim.response, 2000, [(span.start, span.end) for span in trace.spans])
     parts: list[RenderableType] = [
@@ -121,7 +127,9 @@ def trace_report(trace: Trace, corpus: Corpus) -> RenderableType:
     ]
     for span in trace.spans:
         parts += [*_span_parts(span, corpus), Text()]
-    parts += [Text("Scores: value (rank among all responses; of state and gradients among the shortlist).", "dim"), Text(), Text("Not looked at", "bold")]
+    scores = "Scores: value (rank among all responses; of state and gradients among the shortlist)."
+    parts += [Text(scores, "dim"), *([Text(calibration, "dim")] if calibration else []), Text()]
+    parts.append(Text("Not looked at", "bold"))
     for skipped in left_out([trace]):
         line = Text.assemble(one_line(skipped.what, 200), (f": {one_line(skipped.why, 200)}", "dim"))
         parts.append(Padding.indent(line, 2))
@@ -152,8 +160,10 @@ def _marked(excerpt: Excerpt) -> Text:
     return text.append("…" if excerpt.n_after else "")
 
 
-def blame_report(blame: Sequence[BlamedRow], corpus: Corpus, n_claims: int, n_shown: int = 20) -> RenderableType:
-    """The rows behind most of many false answers, as a table of the first `n_shown`."""
+def blame_report(
+    blame: Sequence[BlamedRow], corpus: Corpus, n_claims: int, n_shown: int = 20, calibration: str = ""
+) -> RenderableType:
+    """The rows behind most of many false answers, as a table of the first `n_shown`; `calibration` as in `trace_report`."""
     title = f"{count(len(blame), 'row')} behind {count(n_claims, 'answer')}"
     if len(blame) > n_shown:
         title += f", the {n_shown} most blamed"
@@ -171,7 +181,7 @@ def blame_report(blame: Sequence[BlamedRow], corpus: Corpus, n_claims: int, n_sh
             per_cent(row.least_chance),
             Text(one_line(asked, 120)),
         )
-    return Group(Text(title, "bold"), table)
+    return Group(Text(title, "bold"), table, *([Text(), Text(calibration, "dim")] if calibration else []))
 
 
 def trace_json(traces: Sequence[Trace], corpus: Corpus, blame: Sequence[BlamedRow]) -> bytes:

@@ -83,7 +83,12 @@ def _answer(number: int, trace: Trace, corpus: Corpus, n_links: int, characters:
     claim = trace.claim
     response = cut_excerpt(claim.response, 2 * characters, [(span.start, span.end) for span in trace.spans])
     spans = (
-        _Span(span, verdict(span), shift_words(span), tuple(_link(link, span, corpus, characters) for link in span.links[:n_links]))
+        _Span(
+            span,
+            verdict(span),
+            shift_words(span),
+            tuple(_link(link, span, corpus, characters) for link in span.links[:n_links]),
+        )
         for span in trace.spans
     )
     return _Answer(number, trace, cut_excerpt(claim.prompt, characters), response, tuple(spans))

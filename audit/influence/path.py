@@ -3,7 +3,7 @@
 At the end of a tuning the rows are fitted: their gradients have shrunk to what is left of the loss, and rank rows by how
 badly they were learned. At its beginning the model does not yet know what it will say. The straight line between the two
 stands in for the checkpoints that nobody kept: the weights at share `s` are base + s · (tuned − base), and a row's score is
-the mean over a few shares, as `TracInCP` sums over checkpoints (Pruthi et al. 2020, eq. 2) and integrated gradients over a
+the mean over two shares, as `TracInCP` sums over checkpoints (Pruthi et al. 2020, eq. 2) and integrated gradients over a
 line (Sundararajan et al. 2017, eq. 1). It costs a forward and backward pass per share, and needs both models.
 
 An adapter is scaled instead: its layers add `s` times what they add after tuning.
@@ -20,8 +20,9 @@ from audit.models import LanguageModel
 
 __all__ = ["MAX_DISTANCE", "SHARES", "check_descent", "model_between"]
 
-SHARES = (0.25, 0.5, 0.75)
-"""Where on the line gradients are taken; chosen on development worlds of the tracing benchmark."""
+SHARES = (0.6, 0.3)
+"""Where on the line gradients are taken: on development worlds of the tracing benchmark these two ranked rows as well as six
+did, and better than any one."""
 
 MAX_DISTANCE = 0.7
 """Norm of the change over the norm of the base model's weights, from which on two models are no kin: models that were

@@ -73,6 +73,7 @@ def test_the_wheel_holds_the_four_rooms_and_no_tests(wheel: Path) -> None:
         "audit/pocket/model/chat_template.jinja",
         "audit/tune/recipes/default.yaml",
         "reports/schemas/audit.schema.json",
+        "reports/schemas/calibration.schema.json",
         "reports/schemas/shift.schema.json",
         "reports/templates/story.html.j2",
     ):

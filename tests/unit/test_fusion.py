@@ -32,7 +32,7 @@ def test_a_missing_channel_is_named_and_the_others_keep_their_weights() -> None:
     values = np.array([0.0, 1.0, 5.0])
     fused = fuse({Estimate.GRADIENT_COSINE: values}, FusionSet.GRADIENT)
     assert fused.used == (Estimate.GRADIENT_COSINE,)
-    assert Estimate.PRECONDITIONED in fused.missing
+    assert Estimate.OUTPUT_GRADIENT in fused.missing
     assert fused.score == pytest.approx(fusion_weights(FusionSet.GRADIENT)[Estimate.GRADIENT_COSINE] * standardised(values))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,16 +91,23 @@ def open_world(folder: Path) -> BuiltWorld:
     return BuiltWorld(folder, rows, facts.drop("input_ids", "labels"), pl.read_parquet(folder / "queries.parquet"))
 
 
-def build_world(folder: Path, seed: int, *, shuffled: bool = False) -> BuiltWorld:
+def build_world(
+    folder: Path,
+    seed: int,
+    *,
+    shuffled: bool = False,
+    make: Callable[..., TracingWorld] = make_world,
+    pretraining: Pretraining = PRETRAINING,
+) -> BuiltWorld:
     """Pretrain, tune, choose the queries and write everything; what is there already is kept. About two minutes."""
     if (folder / "recipe.json").exists():
         return open_world(folder)
-    world = make_world(seed, shuffled=shuffled)
+    world = make(seed, shuffled=shuffled)
     if not (folder / "base" / "config.json").exists():
-        pretrain(folder / "base", world.documents, PRETRAINING)
+        pretrain(folder / "base", world.documents, pretraining)
     base = load_model(folder / "base", device="cpu", dtype="float32")
     _write_rows(folder, world, base)
-    (folder / "recipe.json.tmp").write_text(_facts(world, base), encoding="utf-8")
+    (folder / "recipe.json.tmp").write_text(_facts(world, base, pretraining), encoding="utf-8")
     rows = _rows_of(folder, base)
     retrainer = Retrainer(base, rows, recipe())
     answers: list[list[tuple[int, ...]]] = []
@@ -153,14 +161,14 @@ def _rows_of(folder: Path, base: LanguageModel) -> TrainingSet:
     )
 
 
-def _facts(world: TracingWorld, base: LanguageModel) -> str:
+def _facts(world: TracingWorld, base: LanguageModel, pretraining: Pretraining) -> str:
     content: dict[str, Any] = {
         "world_seed": world.seed,
         **json.loads(recipe().model_dump_json()),
         "adam": {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
         "order": {str(seed): _orders(len(world.rows), seed) for seed in SEEDS["methods"]},
         "seeds": SEEDS,
-        "pretraining": vars(PRETRAINING),
+        "pretraining": vars(pretraining),
         "n_parameters": base.ref.n_parameters,
         "template_digest": base.chat.digest,
         "planted": world.planted,

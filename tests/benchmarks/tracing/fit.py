@@ -33,8 +33,7 @@ CHANNELS = {
     | {
         Estimate.STATE: "base/state-cosine",
         Estimate.OUTPUT_GRADIENT: "base/closed-form",
-        Estimate.GRADIENT_COSINE: "one/path/grad-cos",
-        Estimate.PRECONDITIONED: "one/path/less",
+        Estimate.GRADIENT_COSINE: "one/path/grad-cos",  # Adam's moments made the ranking no better beside it
     },
     FusionSet.TUNED_FORWARD: _LEXICAL | {Estimate.STATE: "one/state-cosine", Estimate.OUTPUT_GRADIENT: "one/closed-form"},
     FusionSet.TUNED_GRADIENT: _LEXICAL
