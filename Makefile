@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export HF_HUB_OFFLINE := 1
 
-.PHONY: demo test check format docs clean
+.PHONY: demo test check format docs clean bench-tracing-peers bench-tracing-table
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -42,6 +42,23 @@ $(VENV)/.bench: $(VENV)/.ready
 
 bench-%: $(VENV)/.bench
 	$(BIN)/python -m tests.benchmarks.$(subst -,_,$*).run
+
+# The tracing benchmark's peers, each in an environment of its own. torchvision and torchaudio, which some of them ask for,
+# fit no CPU build of torch, and transformers fails to import beside them.
+PEERS := tests/benchmarks/tracing/peers
+PEER_ENVS := tests/benchmarks/tracing/.work/envs
+bench-tracing-peers: $(PEER_ENVS)/kronfluence/.ready $(PEER_ENVS)/traker/.ready $(PEER_ENVS)/bergson/.ready
+
+$(PEER_ENVS)/%/.ready: $(PEERS)/requirements-%.txt $(PEERS)/constraints.txt
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --constraint $(PEERS)/constraints.txt torch
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --constraint $(PEERS)/constraints.txt --requirement $<
+	$(@D)/bin/pip uninstall --quiet --yes torchvision torchaudio
+	touch $@
+
+# The table of the tracing benchmark from what was measured before; needs no model.
+bench-tracing-table: $(VENV)/.bench
+	PARTS=table $(BIN)/python -m tests.benchmarks.tracing.run
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -5,7 +5,7 @@ repeated run measures only what is missing. `SMALL=1` makes one world with two r
 cores; all of it takes hours. Peers take part where `make bench-tracing-peers` has set up their environments.
 
     WORLDS  worlds to report on, default 1 to 6; SHUFFLED for worlds with dealt-out values, as `7s`
-    PARTS   of truth, scores, peers, budget, removals, publish, table; all by default
+    PARTS   of truth, scores, trace, peers, budget, removals, publish, table; all by default
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from tests.benchmarks.tracing.build import SEEDS, BuiltWorld, build_world
 from tests.benchmarks.tracing.methods import Scores, read_scores, score_world, write_scores
 from tests.benchmarks.tracing.removal import HEADLINE_K, N_BANK, measure
 from tests.benchmarks.tracing.retrains import Removal, measure_removals, read_removals
-from tests.benchmarks.tracing.table import METHODS, ceiling_scores, figures_of, write_table
+from tests.benchmarks.tracing.table import METHODS, ceiling_scores, figures_of, load_scores, write_table
 from tests.benchmarks.tracing.tracer import trace_world
-from tests.benchmarks.tracing.truth import read_truth
+from tests.benchmarks.tracing.truth import read_truth, true_rows
 
 __all__ = ["main"]
 
@@ -35,15 +35,15 @@ FOLDER = Path(__file__).parent
 WORK = FOLDER / ".work" / "worlds"
 TRUTH = FOLDER / "truth"
 ENVIRONMENTS = FOLDER / ".work" / "envs"
-PARTS = ("truth", "scores", "peers", "budget", "removals", "publish", "table")
+PARTS = ("truth", "scores", "trace", "peers", "budget", "removals", "publish", "table")
 PEERS = {
     "ekfac": ("kronfluence", "ekfac", ()),
     "trak": ("traker", "trak", ()),
     "trackstar": ("bergson", "trackstar", ()),
-    "magic": ("bergson", "magic", ("--queries", "0", "1", "2", "3", "4")),
+    "magic": ("bergson", "magic", ("--seeds", "300")),
 }
 """Method -> environment, script and options; each chosen on development worlds, see peers/README.md."""
-MAGIC_WORLDS = ("1", "2")
+T2 = "tunescope-t2"
 GRADIENT_PEERS = ("grad-dot", "grad-cos", "tracin-cp", "less", "ekfac", "trackstar", "trak")
 
 
@@ -55,7 +55,7 @@ def main() -> None:
     ks = (HEADLINE_K,) if small else tuple(int(k) for k in os.environ.get("KS", "1 3 5").split())
     n_seeds = 2 if small else int(os.environ.get("SEEDS", str(len(SEEDS["removal"]))))
     for name in names:
-        if set(parts) & {*PARTS[:6]}:
+        if set(parts) & {*PARTS[:7]}:
             world = build_world(WORK / name, int(name.removesuffix("s")), shuffled=name.endswith("s"))
             _measure(world, name, parts, ks, n_seeds)
     if "table" in parts:
@@ -70,9 +70,10 @@ def _measure(world: BuiltWorld, name: str, parts: list[str], ks: tuple[int, ...]
         measure_removals(folder, [Removal(seed, places) for seed in seeds for places in rows])
     if "scores" in parts:
         score_world(world)
+    if "trace" in parts:
         trace_world(world)
     if "peers" in parts:
-        _run_peers(folder, name)
+        _run_peers(folder)
     if "budget" in parts:
         for prior in ("tunescope", "bm25", best_peer(folder)):
             called = prior if prior in ("tunescope", "bm25") else "best-peer"
@@ -90,10 +91,10 @@ def best_peer(folder: Path) -> str:
     return next(name for name in order if (folder / "scores" / f"{name}.parquet").exists())
 
 
-def _run_peers(folder: Path, name: str) -> None:
+def _run_peers(folder: Path) -> None:
     for method, (environment, script, options) in PEERS.items():
         python = ENVIRONMENTS / environment / "bin" / "python"
-        if (folder / "scores" / f"{method}.parquet").exists() or (method == "magic" and name not in MAGIC_WORLDS):
+        if (folder / "scores" / f"{method}.parquet").exists():
             continue
         if not python.exists():
             sys.stderr.write(f"no environment for {environment}: `make bench-tracing-peers` makes it; {method} is left out\n")
@@ -116,7 +117,7 @@ def _publish(folder: Path, out: Path) -> None:
     (out / "recipe.json").write_bytes((folder / "recipe.json").read_bytes())
     read_removals(folder).write_parquet(out / "retrains.parquet", compression="zstd")
     frames, costs = [], []
-    for name in METHODS:
+    for name in (*METHODS, T2):
         path = folder / "scores" / f"{name}.parquet"
         if path.exists():
             frame = pl.read_parquet(path).select("query", "place", "score")
@@ -144,10 +145,26 @@ def _table(names: list[str], ks: tuple[int, ...], n_seeds: int) -> None:
             goal="at least 30",
             command="make bench-tracing",
         ),
+        *_tiers(names),
         Result("p-floor of a random bank", 1 / (1 + N_BANK), "", command="make bench-tracing"),
         *_costs(names),
     ]
     write_table(worlds, ks, more, (FOLDER / "NOTES.md").read_text(encoding="utf-8"))
+
+
+def _tiers(names: list[str]) -> list[Result]:
+    """How many of the rows of tier T2 have a measured effect, and how many of those with one it names."""
+    hits = named = true = 0
+    for name in names:
+        is_true = true_rows(read_truth(TRUTH / name).effects)
+        is_named = load_scores(TRUTH / name)[T2] > 0
+        hits, named, true = hits + int((is_true & is_named).sum()), named + int(is_named.sum()), true + int(is_true.sum())
+    command = "make bench-tracing"
+    return [
+        Result("rows of tier T2", named, "rows", command=command),
+        Result("rows of tier T2 that have a measured effect", hits / max(named, 1), "share", command=command),
+        Result("rows with a measured effect that reach tier T2", hits / max(true, 1), "share", command=command),
+    ]
 
 
 def _costs(names: list[str]) -> list[Result]:

@@ -20,7 +20,7 @@ from tests.benchmarks.record import Result, record
 from tests.benchmarks.tracing.removal import HEADLINE_K, Effects, effects
 from tests.benchmarks.tracing.truth import METRICS, agreement, read_truth, split_half
 
-__all__ = ["METHODS", "WorldFigures", "figures_of", "interval", "write_table"]
+__all__ = ["METHODS", "WorldFigures", "figures_of", "interval", "load_scores", "write_table"]
 
 Matrix = NDArray[np.floating[Any]]
 FOLDER = Path(__file__).parent
@@ -93,10 +93,12 @@ def figures_of(folder: Path, ks: Sequence[int], n_seeds: int) -> WorldFigures:
         warnings.simplefilter("ignore", RuntimeWarning)  # a mean of nothing is NaN
         found: dict[str, Mapping[str, Matrix]] = {CEILING: split_half(truth.effects, holders)}
         for name, values in scores.items():
+            if name not in METHODS:
+                continue
             answered = np.isfinite(values).all(axis=1)
             of_method = agreement(np.nan_to_num(values), truth.effects, holders)
             found[name] = {metric: np.where(answered, line, np.nan) for metric, line in of_method.items()}
-    asked = scores | ceiling_scores(truth.effects)
+    asked = {name: scores[name] for name in METHODS if name in scores} | ceiling_scores(truth.effects)
     return WorldFigures(families, found, {k: effects(folder, asked, k, n_seeds) for k in ks})
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import tunescope
 from audit.responses import Response, Span
 from audit.sources import Message
-from audit.trace import Tracer
+from audit.trace import Tier, Tracer
 from audit.trace.influence import ModelEvidence
 from audit.tune.optimizer_state import SecondMoments
 from tests.benchmarks.tracing.build import SEEDS, BuiltWorld
@@ -49,9 +49,12 @@ def trace_world(world: BuiltWorld) -> None:
                     index = models.index
                 costs.bytes_per_row[name] = index.n_bytes / index.n_rows
                 began = time.perf_counter()
-                ranks = _ranks(world, Tracer(run, models=models), claims)
+                tracer = Tracer(run, models=models)
+                ranks = _ranks(world, tracer, claims)
                 costs.query[name] = costs.query.get(name, 0.0) + time.perf_counter() - began
                 sums[name] = sums.get(name, np.zeros_like(ranks)) + ranks / len(SEEDS["methods"])
+                if gradients and seed == SEEDS["methods"][0]:
+                    write_scores(world.folder, "tunescope-t2", _lenders(world, tracer, claims))
     for name, values in sums.items():
         costs.query[name] /= len(SEEDS["methods"])
         costs.index[name] /= len(SEEDS["methods"])
@@ -65,6 +68,15 @@ def _ranks(world: BuiltWorld, tracer: Tracer, claims: list[Response]) -> Scores:
         for rank, link in enumerate(links, start=1):
             ranks[number, link.row] = -rank
     return ranks
+
+
+def _lenders(world: BuiltWorld, tracer: Tracer, claims: list[Response]) -> Scores:
+    """1 for rows whose link reaches tier T2, 0 for others."""
+    named = np.zeros((len(claims), len(world.rows)))
+    for number, claim in enumerate(claims):
+        for link in tracer.trace(claim, k=None).spans[0].links:
+            named[number, link.row] = float(link.tier is Tier.T2)
+    return named
 
 
 def _claims(world: BuiltWorld) -> list[Response]:

@@ -19,7 +19,7 @@ from scipy.stats import rankdata
 from tests.benchmarks.tracing.build import SEEDS
 from tests.benchmarks.tracing.retrains import read_removals
 
-__all__ = ["METRICS", "Truth", "agreement", "read_truth", "split_half"]
+__all__ = ["METRICS", "Truth", "agreement", "read_truth", "split_half", "true_rows"]
 
 Matrix = NDArray[np.floating[Any]]
 _MIN_STANDARD_ERRORS = 2.0
