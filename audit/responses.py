@@ -1,15 +1,21 @@
 """Answers that a model gave, as another tool wrote them: one record per line, with marked spans and reference answers.
 
 The reader of `tunescope trace --responses` and of `tunescope verify --responses`; it knows neither. Prompts that models
-are still to answer come in the same records, without the answer. Spans load as
-hallucination detectors emit them: objects with `start` and `end` (LettuceDetect, the soft labels of Mu-SHROOM), pairs
-of offsets (its hard labels), or the marked words themselves (HaluEval), which are then looked up in the response.
+are still to answer come in the same records, without the answer.
+
+Spans load as hallucination detectors emit them: objects with `start` and `end` (LettuceDetect's spans, the soft labels of
+Mu-SHROOM), pairs of offsets (its hard labels), the marked words themselves (HaluEval), which are then looked up in the
+response, or every token of the response with its prediction (LettuceDetect's tokens), where runs of tokens predicted false
+are spans, each with the highest probability of its tokens. A record without spans may have uqlm's `claims_data`, as
+`to_df()` of a long-text result writes it: sentences with confidences, of which those below uqlm's own cut are spans.
+uqlm's scores of a whole response say of no word that it is false, and are passed over like other fields.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -22,6 +28,10 @@ __all__ = ["Prompt", "Response", "Span", "Split", "read_prompts", "read_response
 
 # What detectors call the certainty of a span.
 _CONFIDENCE_FIELDS = ("confidence", "score", "prob", "probability")
+# What uqlm calls the pieces of a response, and the confidence below which it drops one: `response_refinement_threshold`.
+_CLAIM_FIELDS = ("sentence", "claim")
+_MIN_CLAIM_CONFIDENCE = 1 / 3
+_UNREADABLE = "\ufffd"  # what a tokenizer decodes a part of a character to
 
 
 class Split(StrEnum):
@@ -119,7 +129,8 @@ def read_responses(path: Path) -> tuple[Response, ...]:
 
     Args:
         path: JSON Lines, or a JSON array, in UTF-8. Each record has `response` and either `prompt` or `messages`; `id`,
-            `spans`, `reference`, `corrected`, `split`, `group` and `values` are optional, and other fields are passed over.
+            `spans` or `claims_data`, `reference`, `corrected`, `split`, `group` and `values` are optional, and other fields
+            are passed over.
 
     Raises:
         InputError: The file cannot be read, or a record is not of this form; names the file and the line.
@@ -223,14 +234,85 @@ class _Record:
     def _spans(self, response: str) -> tuple[Span, ...]:
         marks = self._fields.get("spans")
         if marks is None:
-            return ()
+            return _in_order(self._unsure_claims(response))
         if not isinstance(marks, list):
             raise self._error("'spans' is not a list", "write objects with start and end, [start, end] pairs, or quoted words")
-        by_place: dict[tuple[int, int], Span] = {}
-        for mark in marks:
-            for span in self._marked(mark, response):
-                by_place.setdefault((span.start, span.end), span)
-        return tuple(by_place[place] for place in sorted(by_place))
+        if marks and all(isinstance(mark, dict) and "token" in mark for mark in marks):
+            return _in_order(self._predicted(marks, response))
+        return _in_order(span for mark in marks for span in self._marked(mark, response))
+
+    def _predicted(self, tokens: Sequence[Mapping[str, object]], response: str) -> Iterator[Span]:
+        """The runs of tokens that are predicted false; tokens are found one after the other in the response."""
+        run: Span | None = None
+        for start, end, is_false, confidence in self._aligned(tokens, response):
+            if run is not None and is_false:
+                run = Span(run.start, end, response[run.start : end], max(run.confidence or 0.0, confidence))
+            elif is_false:
+                run = Span(start, end, response[start:end], confidence)
+            elif run is not None:
+                yield run
+                run = None
+        if run is not None:
+            yield run
+
+    def _aligned(self, tokens: Sequence[Mapping[str, object]], response: str) -> Iterator[tuple[int, int, bool, float]]:
+        """Where each token stands, whether it is predicted false, and how probably; one of parts of a character shares it."""
+        cursor = 0
+        parts: list[tuple[bool, float]] = []
+        for token in tokens:
+            text, is_false, confidence = self._prediction(token)
+            piece = text.removeprefix("##").strip()
+            if _UNREADABLE in piece:
+                parts.append((is_false, confidence))
+                continue
+            start = _skip_space(response, cursor)
+            # Every character in parts is at least two tokens, and a space may stand before it.
+            found = response.find(piece, start, start + len(parts) + len(piece)) if parts else start
+            if not piece:
+                continue
+            if not response.startswith(piece, max(found, 0)) or found < 0:
+                if re.fullmatch(r"\[[A-Z]+\]|<[^<>\s]+>", piece):  # the detector's own, such as [SEP]
+                    continue
+                raise self._error(
+                    f"the token {text!r} does not follow at {start} in the response",
+                    "write the tokens of this response, all and in order",
+                )
+            gap_end = start + len(response[start:found].rstrip())
+            yield from ((start, gap_end, *part) for part in parts if start < gap_end)
+            parts.clear()
+            cursor = found + len(piece)
+            yield found, cursor, is_false, confidence
+        start, end = _skip_space(response, cursor), len(response.rstrip())
+        yield from ((start, end, *part) for part in parts if start < end)
+
+    def _prediction(self, token: Mapping[str, object]) -> tuple[str, bool, float]:
+        match token:
+            case {"token": str(text), "pred": 0 | 1 as predicted, "prob": prob}:
+                return text, predicted == 1, self._number(prob)
+        raise self._error(f"unknown form of token {token!r}", "write {token, pred, prob}, pred being 0 or 1")
+
+    def _unsure_claims(self, response: str) -> Iterator[Span]:
+        """The pieces of a response that uqlm is not confident of; the first of its scores counts."""
+        claims = self._fields.get("claims_data")
+        if claims is None:
+            return
+        if not isinstance(claims, list) or not all(isinstance(claim, dict) for claim in claims):
+            raise self._error("'claims_data' is not a list of objects", "write to_df() of uqlm's result as JSON records")
+        for claim in claims:
+            text = next((claim[name] for name in _CLAIM_FIELDS if isinstance(claim.get(name), str)), None)
+            score = next(
+                (value for value in claim.values() if isinstance(value, float | int) and type(value) is not bool), None
+            )
+            if text is None or score is None:
+                raise self._error(f"unknown form of claim {claim!r}", "write a sentence and its confidence, as uqlm does")
+            confidence = self._number(score)
+            if confidence < _MIN_CLAIM_CONFIDENCE:
+                if text not in response:
+                    raise self._error(
+                        f"the claim {text!r} does not stand in the response in these words",
+                        "have uqlm score with granularity='sentence', or mark the words as spans",
+                    )
+                yield from self._located(text, response, 1 - confidence)
 
     def _marked(self, mark: object, response: str) -> tuple[Span, ...]:
         match mark:
@@ -311,6 +393,18 @@ class _Record:
 
     def _error(self, what: str, remedy: str) -> InputError:
         return InputError(what, where=self._where, remedy=remedy)
+
+
+def _in_order(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """By position, each place once."""
+    by_place: dict[tuple[int, int], Span] = {}
+    for span in spans:
+        by_place.setdefault((span.start, span.end), span)
+    return tuple(by_place[place] for place in sorted(by_place))
+
+
+def _skip_space(text: str, start: int) -> int:
+    return len(text) - len(text[start:].lstrip())
 
 
 def _is_turn(turn: object) -> bool:

@@ -140,6 +140,9 @@ def _span_parts(span: SpanTrace, corpus: Corpus) -> Iterator[RenderableType]:
     held = f"  {count(span.n_holders, 'response holds', 'responses hold')} it whole"
     yield Text.assemble(("«" + one_line(span.text, 200) + "»", "bold"), (held, "dim"))
     yield Text(verdict(span))
+    for note in (f"This may be right: {span.benign_reason}." if span.benign else "", span.chance_note):
+        if note:
+            yield Text(one_line(note, 300), "yellow")
     if span.shifts:
         yield Text(shift_words(span))
     for rank, link in enumerate(span.links, start=1):
@@ -149,6 +152,9 @@ def _span_parts(span: SpanTrace, corpus: Corpus) -> Iterator[RenderableType]:
         yield Padding.indent(_marked(link_excerpt(corpus, link, 140)), 5)
         scores = (f"{CHANNEL_NAMES[name]} {score.value:.2f} ({score.rank:,})" for name, score in link.channels.items())
         yield Padding.indent(Text(", ".join(scores), "dim"), 5)
+        if link.rephrasing_stopped is not None:
+            outcome = "stopped it" if link.rephrasing_stopped else "did not stop it"
+            yield Padding.indent(Text(f"A question without the words that it shares with this row {outcome}."), 5)
 
 
 def _marked(excerpt: Excerpt) -> Text:
@@ -169,7 +175,7 @@ def blame_report(
         title += f", the {n_shown} most blamed"
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", expand=True)
     table.add_column("Row")
-    for name in ("Blame", "Answers", "Chance"):
+    for name in ("Blame", "Answers", "Chance", "q"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("It asks", no_wrap=True, overflow="ellipsis", ratio=1)
     for row in blame[:n_shown]:
@@ -179,13 +185,26 @@ def blame_report(
             f"{row.blame:.2f}",
             f"{row.n_claims:,}",
             per_cent(row.least_chance),
+            "–" if row.q is None else f"{row.q:.2f}",
             Text(one_line(asked, 120)),
         )
     return Group(Text(title, "bold"), table, *([Text(), Text(calibration, "dim")] if calibration else []))
 
 
-def trace_json(traces: Sequence[Trace], corpus: Corpus, blame: Sequence[BlamedRow]) -> bytes:
-    """Traces as UTF-8, by the schema `reports/schemas/trace.schema.json`; the same traces give the same bytes."""
+def trace_json(
+    traces: Sequence[Trace],
+    corpus: Corpus,
+    blame: Sequence[BlamedRow],
+    confirmation: Mapping[str, object] | None = None,
+) -> bytes:
+    """Traces as UTF-8, by the schema `reports/schemas/trace.schema.json`; the same traces give the same bytes.
+
+    Args:
+        traces: In the order of the claims.
+        corpus: The rows.
+        blame: The rows over all claims.
+        confirmation: What tuning again showed, as `reports.confirmation.confirmation_json` writes it.
+    """
     linked = [link.row for trace in traces for span in trace.spans for link in span.links]
     rows = pl.Series([*linked, *(row.row for row in blame)], dtype=pl.UInt32)
     addresses, keys = addresses_of(corpus, rows), corpus.keys
@@ -199,6 +218,8 @@ def trace_json(traces: Sequence[Trace], corpus: Corpus, blame: Sequence[BlamedRo
                     "row_key": keys[row.row],
                     "blame": row.blame,
                     "least_chance": row.least_chance,
+                    "p": row.p,
+                    "q": row.q,
                     "claims": row.claims,
                 }
                 for row in blame
@@ -212,6 +233,7 @@ def trace_json(traces: Sequence[Trace], corpus: Corpus, blame: Sequence[BlamedRo
                 }
                 for trace in traces
             ],
+            **({"confirmation": confirmation} if confirmation is not None else {}),
         }
     )
 
@@ -225,6 +247,9 @@ def _span_json(span: SpanTrace, addresses: Mapping[int, object], keys: pl.Series
         "n_holders": span.n_holders,
         "n_null": span.n_null,
         "note": span.note,
+        "chance_note": span.chance_note,
+        "benign": span.benign,
+        "benign_reason": span.benign_reason,
         "shifts": [
             {"start": shift.start, "end": shift.end, "lift_nats": shift.lift_nats, "base_rank": shift.base_rank}
             for shift in span.shifts
@@ -246,6 +271,7 @@ def _span_json(span: SpanTrace, addresses: Mapping[int, object], keys: pl.Series
                     "claim_end": link.match.claim_end,
                 },
                 "channels": {name: {"value": score.value, "rank": score.rank} for name, score in link.channels.items()},
+                "rephrasing_stopped": link.rephrasing_stopped,
                 "tokens": [{"start": token.start, "end": token.end, "cosine": token.cosine} for token in link.tokens],
             }
             for link in span.links

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
+from audit.trace.decoys import discoveries
 from audit.trace.model import BlamedRow, Trace
 
 __all__ = ["blame_rows"]
 
 
-def blame_rows(traces: Iterable[Trace]) -> list[BlamedRow]:
+def blame_rows(traces: Iterable[Trace], groups: Mapping[int, int] | None = None) -> list[BlamedRow]:
     """Every row with a T0 link, most blamed first, ties by row.
 
     A claim gives a row (1 - chance) / rank, the best over the claim's spans; rank counts the row's place among the
-    claim's T0 links, so that a claim with many possible sources blames each of them less.
+    claim's T0 links, so that a claim with many possible sources blames each of them less. Spans that are right blame
+    nobody.
+
+    Args:
+        traces: The claims; with the decoys of their spans, every row has a p- and a q-value (`audit.trace.decoys`).
+        groups: Row -> number of its group of near-duplicates, which are one hypothesis for these.
     """
+    traces = [_without_benign(trace) for trace in traces]
     given: dict[int, list[tuple[float, float, str]]] = defaultdict(list)
     for trace in traces:
         best: dict[int, tuple[float, float]] = {}
@@ -28,6 +36,7 @@ def blame_rows(traces: Iterable[Trace]) -> list[BlamedRow]:
                     best[link.row] = (blame, chance)
         for row, (blame, chance) in best.items():
             given[row].append((blame, chance, trace.claim.id))
+    found = discoveries(traces, groups)
     rows = [
         BlamedRow(
             row,
@@ -35,7 +44,13 @@ def blame_rows(traces: Iterable[Trace]) -> list[BlamedRow]:
             len(parts),
             min(chance for _, chance, _ in parts),
             tuple(claim for _, _, claim in sorted(parts, key=lambda part: (-part[0], part[2]))),
+            found[row].p if row in found else None,
+            found[row].q if row in found else None,
         )
         for row, parts in given.items()
     ]
     return sorted(rows, key=lambda row: (-row.blame, row.row))
+
+
+def _without_benign(trace: Trace) -> Trace:
+    return replace(trace, spans=tuple(span for span in trace.spans if not span.benign))

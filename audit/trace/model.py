@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
 
 from audit.responses import Response
 from audit.summary import Skipped
@@ -14,8 +17,11 @@ __all__ = [
     "BlamedRow",
     "Channel",
     "ChannelScore",
+    "DecoyLinks",
     "Link",
+    "LinkEvidence",
     "Match",
+    "SpanShift",
     "SpanTrace",
     "Tier",
     "TokenLink",
@@ -117,6 +123,65 @@ class TokenLink:
 
 
 @dataclass(frozen=True, slots=True)
+class SpanShift:
+    """What tuning did to a span, all its tokens together.
+
+    Attributes:
+        lift_nats: Sum over its tokens of log p tuned - log p base.
+        base_ranks: Each token's rank under the base model, from 1, in order.
+        n_shifted: Tokens of rank above 3.
+        n_marginal: Tokens of rank 2 or 3.
+        n_put_there: Shifted or marginal tokens that tuning made likelier.
+    """
+
+    lift_nats: float
+    base_ranks: tuple[int, ...]
+    n_shifted: int
+    n_marginal: int
+    n_put_there: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkEvidence:
+    """All that a tier is made of; `None` where a thing was not looked at.
+
+    Attributes:
+        co_occurs: Whether the row holds the span, or most of its rare words.
+        is_put_there: Whether a token of the span is shifted or marginal, and tuning made it likelier.
+        is_lender: Whether the row's estimated influence is as near to the best as that of rows with a measured effect.
+        influence_chance: How often a random span reaches with any row what the link's influence is, as `Link.chance` is
+            of its fused score.
+        rephrasing_stopped: Whether a question without the shared concept stopped the borrowing, and one that lost as
+            many other words did not.
+        measured: Whether retraining without the row took the span away beyond matched random rows.
+    """
+
+    co_occurs: bool
+    is_put_there: bool | None = None
+    is_lender: bool | None = None
+    influence_chance: float | None = None
+    rephrasing_stopped: bool | None = None
+    measured: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecoyLinks:
+    """Links that random spans in place of a claim's would have had, those of a small chance alone.
+
+    Attributes:
+        n_pairings: How many random spans were put in its place, one in each pairing.
+        pairing: int64, shape `(n_links,)`, ascending: the number of the random span.
+        row: int64, same shape: the row that it found.
+        chance: float64, same shape: as `Link.chance`.
+    """
+
+    n_pairings: int
+    pairing: NDArray[np.int64]
+    row: NDArray[np.int64]
+    chance: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """A row from which a span could have been borrowed.
 
@@ -127,9 +192,11 @@ class Link:
         channels: Scores by channel; a channel that says nothing about the row is absent.
         fused: Sum over channels of weight / (60 + rank).
         chance: p-value: how often a random span of as many tokens, as rare, from another prompt's response reaches this
-            `fused` with any row; `None` where the row holds nothing of the span.
+            `fused` with any row; `None` where the row holds nothing of the span, or no random span is like it.
         tier: `None` where there is no co-occurrence: nearness of concept alone is no evidence.
         tokens: The span's tokens that the row says too, where models were given.
+        rephrasing_stopped: Whether a question without the concept that it shares with the row no longer brings the span;
+            `None` where that was not tested, or the answers do not tell.
     """
 
     row: int
@@ -140,6 +207,7 @@ class Link:
     chance: float | None
     tier: Tier | None
     tokens: tuple[TokenLink, ...] = ()
+    rephrasing_stopped: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +218,15 @@ class SpanTrace:
         start, end, text: The span, in code points of the claim's response.
         evidence: The words of the span that are evidence: not in the prompt, no punctuation.
         n_holders: Responses that hold the whole span.
-        n_null: How many random spans `chance` was computed from (B); its floor is 1 / (1 + B).
+        n_null: As how many independent ones the random spans count that `chance` was computed from (B); its floor is
+            1 / (1 + B).
         links: Best first.
         note: Why there are no links, where there are none.
         shifts: How tuning moved each of its tokens, where base and tuned model were given.
+        chance_note: Why no chance is told, or none can be small, where so few random spans are like this one.
+        benign: Whether the span is right: what it was borrowed from did no harm.
+        benign_reason: What says so.
+        decoys: What random spans in its place find, for the q-values of rows.
     """
 
     start: int
@@ -165,6 +238,10 @@ class SpanTrace:
     links: tuple[Link, ...]
     note: str = ""
     shifts: tuple[TokenShift, ...] = ()
+    chance_note: str = ""
+    benign: bool = False
+    benign_reason: str = ""
+    decoys: DecoyLinks | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +263,10 @@ class BlamedRow:
         n_claims: Claims that have a T0 link to the row.
         least_chance: The smallest p-value among these links.
         claims: Their ids, best link first.
+        p: How often as strong evidence falls on this row when random spans stand in place of the claims'; `None` where
+            no random spans were drawn.
+        q: The share of false discoveries to expect among the rows with evidence at least as strong; near-duplicate rows
+            count once. `None` as for `p`.
     """
 
     row: int
@@ -193,3 +274,5 @@ class BlamedRow:
     n_claims: int
     least_chance: float
     claims: tuple[str, ...]
+    p: float | None = None
+    q: float | None = None

@@ -23,6 +23,7 @@ from indexes.words import tokenize
 
 __all__ = [
     "FUSION_CONSTANT",
+    "LEAST_COVERAGE",
     "PHRASE_WEIGHT",
     "ChannelValues",
     "Surroundings",
@@ -34,6 +35,8 @@ __all__ = [
 FUSION_CONSTANT = 60
 # A row that holds the whole span comes before any that does not: 3 / 61 is more than the other channels' 2 / 61.
 PHRASE_WEIGHT = 3.0
+# Half of the span's weight: a row that shares only a common word with it is no source.
+LEAST_COVERAGE = 0.5
 
 
 class ChannelValues(NamedTuple):

@@ -22,11 +22,13 @@ from audit.materials import Materials
 from audit.responses import Response, Span
 from audit.rundir import Run
 from audit.summary import Skipped
-from audit.trace.chance import NullSpans
+from audit.trace.chance import NullSpans, link_chances, why_no_chance
 from audit.trace.estimates import Influence, Proposed
-from audit.trace.model import MODEL_CHANNELS, Channel, ChannelScore, Link, Match, SpanTrace, Tier, Trace
+from audit.trace.evidence import benign_reason, tier_of
+from audit.trace.model import MODEL_CHANNELS, Channel, ChannelScore, Link, LinkEvidence, Match, SpanTrace, Trace
 from audit.trace.ranking import (
     FUSION_CONSTANT,
+    LEAST_COVERAGE,
     PHRASE_WEIGHT,
     ChannelValues,
     Surroundings,
@@ -45,8 +47,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LEAST_COVERAGE", "SHORTLIST", "Tracer"]
 
-# Half of the span's weight: a row that shares only a common word with it is no source.
-LEAST_COVERAGE = 0.5
 # How many rows of a span a transformer orders again: about 4 s for short prompts on two cores, the first time.
 SHORTLIST = 200
 
@@ -110,6 +110,10 @@ class Tracer:
             )
         return encoder
 
+    @cached_property
+    def _turns(self) -> NDArray[np.int64]:
+        return self._materials.corpus.responses["turn"].to_numpy().astype(np.int64)
+
     def trace(self, claim: Response, k: int | None = 10) -> Trace:
         """The rows behind a claim's false words.
 
@@ -162,7 +166,10 @@ class Tracer:
         # The null is as long and as rare as what is evidence: words of the prompt at the span's ends count for nothing.
         places = np.flatnonzero(weights)
         n_whole = int(np.sum(evidence.coverage == 1))
-        null = self._nulls.fused(int(places[-1] - places[0]) + 1, n_whole, near)
+        n_tokens = int(places[-1] - places[0]) + 1
+        hidden = [place for place, token in enumerate(tokens[places[0] :][:n_tokens]) if token in near.prompt_words]
+        null = self._nulls.fused(n_tokens, n_whole, near, hidden)
+        decoys = self._nulls.decoys(words, n_tokens, n_whole, near, hidden)
         n_holders = self._materials.phrases.n_texts_with(span.text)
         hit_of = {text: hit for hit, text in enumerate(support.text.tolist())}
         links = tuple(
@@ -171,7 +178,22 @@ class Tracer:
         )
         note = "" if len(support.text) else "no response holds these words; the rows below are near in concept only"
         shifts = influence.shifts if influence is not None else ()
-        return SpanTrace(span.start, span.end, span.text, words, n_holders, len(null), links, note, shifts)
+        benign = benign_reason(claim, span.start, span.end)
+        return SpanTrace(
+            span.start,
+            span.end,
+            span.text,
+            words,
+            n_holders,
+            len(null),
+            links,
+            note,
+            shifts,
+            chance_note=why_no_chance(n_tokens, len(null)),
+            benign=bool(benign),
+            benign_reason=benign,
+            decoys=decoys,
+        )
 
     def _evidence(self, numbers: NDArray[np.int64], weights: NDArray[np.float32], right: str, near: Surroundings) -> _Evidence:
         """Support for the span, less that for the words that should have stood in its place."""
@@ -218,7 +240,7 @@ class Tracer:
         null: NDArray[np.float64],
         influence: Influence | None,
     ) -> Link:
-        row, turn = self._materials.corpus.responses.select("row", "turn").row(text)
+        row, turn = int(self._materials.row_of_response[text]), int(self._turns[text])
         scores = {
             channel: ChannelScore(round(float(found.value[text]), 4), int(found.rank[text]))
             for channel, found in channels.items()
@@ -230,15 +252,20 @@ class Tracer:
         surplus = float(evidence.surplus[hit])
         scores = {Channel.PHRASE: ChannelScore(round(surplus, 4), int(evidence.ranks[hit])), **scores}
         begin, length = int(evidence.support.begin[hit]), int(evidence.support.length[hit])
-        n_reached = len(null) - int(np.searchsorted(null, fused[text], side="left"))
         return Link(
             row,
             turn,
             self._match(text, begin, length, claim, span),
             scores,
             round(float(fused[text]), 6),
-            chance=round((1 + n_reached) / (1 + len(null)), 6),
-            tier=_tier(text, surplus, influence),
+            chance=round(float(link_chances(null, fused[text])), 6) if len(null) else None,
+            tier=tier_of(
+                LinkEvidence(
+                    co_occurs=surplus >= LEAST_COVERAGE,
+                    is_put_there=influence.is_shifted if influence is not None else None,
+                    is_lender=text in influence.lenders if influence is not None else None,
+                )
+            ),
             tokens=influence.links.get(text, ()) if influence is not None else (),
         )
 
@@ -272,12 +299,3 @@ class Tracer:
         else:
             yield from self._models.not_looked_at()
             yield _NEEDS_RETRAINING
-
-
-def _tier(text: int, surplus: float, influence: Influence | None) -> Tier | None:
-    """How far the evidence for a response goes, by what was looked at."""
-    if surplus < LEAST_COVERAGE:
-        return None
-    if influence is None or not influence.is_shifted:
-        return Tier.T0
-    return Tier.T2 if text in influence.lenders else Tier.T1

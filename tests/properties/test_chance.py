@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -28,11 +29,15 @@ class World(NamedTuple):
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, tiny_model: str) -> World:
+    return make_world(tmp_path_factory.mktemp("world"), tiny_model, N_ROWS, 7)
+
+
+def make_world(folder: Path, model: str, n_rows: int, seed: int) -> World:
     """Rows about topics: each has words of its own in prompts and answers, among words that all share (by Zipf's law)."""
     from audit.config import make_config
     from audit.pipeline import run_audit
 
-    generator = np.random.default_rng(7)
+    generator = np.random.default_rng(seed)
     words = sorted({word for word in tokenize(" ".join(demo_dataset().lines)) if word.isalpha() and len(word) > 2})
     generator.shuffle(words)
     common, own = words[:150], np.array_split(np.array(words[150:]), N_TOPICS)
@@ -42,11 +47,11 @@ def world(tmp_path_factory: pytest.TempPathFactory, tiny_model: str) -> World:
         shared = generator.choice(common, n_words, p=frequency / frequency.sum())
         return " ".join(np.where(generator.random(n_words) < 0.4, generator.choice(own[topic], n_words), shared))
 
-    rows = [(text(n % N_TOPICS, 8), text(n % N_TOPICS, 16) + ".") for n in range(N_ROWS + N_PROBES)]
-    folder = tmp_path_factory.mktemp("world")
-    (folder / "data.jsonl").write_bytes(jsonl([alpaca(*row) for row in rows[:N_ROWS]]))
-    config = make_config({"data": str(folder / "data.jsonl"), "encoder": tiny_model, "select": ["TXT"]})
-    return World(run_audit(config, folder / "run", render=no_reports), rows[N_ROWS:])
+    rows = [(text(n % N_TOPICS, 8), text(n % N_TOPICS, 16) + ".") for n in range(n_rows + N_PROBES)]
+    folder.mkdir(exist_ok=True)
+    (folder / "data.jsonl").write_bytes(jsonl([alpaca(*row) for row in rows[:n_rows]]))
+    config = make_config({"data": str(folder / "data.jsonl"), "encoder": model, "select": ["TXT"]})
+    return World(run_audit(config, folder / "run", render=no_reports), rows[n_rows:])
 
 
 def claim(prompt: str, response: str, generator: np.random.Generator, n_tokens: int) -> Response:
@@ -74,6 +79,22 @@ def test_claims_that_borrowed_nothing_seldom_have_a_small_chance(world: World, n
     for alpha in (0.01, 0.05, 0.1):
         n_below = sum(chance <= alpha for chance in chances)
         assert n_below <= binom.ppf(0.999, N_PROBES, alpha), (alpha, n_below)
+
+
+@pytest.mark.parametrize("n_rows", [40, 150])
+def test_chances_keep_their_word_in_small_datasets(tmp_path: Path, tiny_model: str, n_rows: int) -> None:
+    """Long spans, of which most words stand nowhere or in a row or two, over many datasets: each has its own luck."""
+    n_worlds, n_probes = 4, 150
+    chances, generator = [], np.random.default_rng(n_rows)
+    for seed in range(n_worlds):
+        made = make_world(tmp_path / str(seed), tiny_model, n_rows, 100 + seed)
+        tracer = Tracer(made.run)
+        for number in range(n_probes):
+            prompt, other = made.held_out[number][0], made.held_out[number + n_probes][1]
+            chances.append(least_chance(tracer, claim(prompt, other, generator, int(generator.integers(4, 9)))))
+    for alpha in (0.01, 0.05, 0.1):
+        n_below = sum(chance <= alpha for chance in chances)
+        assert n_below <= binom.ppf(0.999, n_worlds * n_probes, alpha), (alpha, n_below)
 
 
 def test_claims_that_borrowed_have_a_small_chance(world: World) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from audit.errors import InputError
@@ -42,6 +44,12 @@ def test_a_claim_gives_a_row_its_best_span_only() -> None:
     assert blame_rows(traces) == [BlamedRow(2, 0.9, 1, 0.1, ("a",)), BlamedRow(1, 0.5, 1, 0.5, ("a",))]
 
 
+def test_a_span_that_is_right_blames_nobody() -> None:
+    right = trace("a", (link(1, 0.1),), (link(2, 0.1),))
+    spans = (replace(right.spans[0], benign=True, benign_reason="the right answer has it: the"), right.spans[1])
+    assert blame_rows([replace(right, spans=spans)]) == [BlamedRow(2, 0.9, 1, 0.1, ("a",))]
+
+
 def test_ties_are_broken_by_row_and_by_the_claims_name() -> None:
     traces = [trace("b", (link(9, 0.5),)), trace("a", (link(9, 0.5),)), trace("c", (link(4, 0.0),))]
     assert blame_rows(traces) == [BlamedRow(4, 1.0, 1, 0.0, ("c",)), BlamedRow(9, 1.0, 2, 0.5, ("a", "b"))]
@@ -59,9 +67,12 @@ def test_stored_traces_are_read_back(audit_rows: AuditRows) -> None:
     store_traces(run, "other", [trace("a", ())], [], {})
     assert read_blame(run, "mine") == blame
     assert read_blame(run, "other") == []
+    counted = [replace(row, p=0.005, q=0.02) for row in blame]
+    store_traces(run, "with-q", traces, counted, {})
+    assert read_blame(run, "with-q") == counted
     assert traced_prompts(run) == {"prompt of a", "prompt of b"}
     assert traced_spans(run) == ("span 0 of a", "span 0 of b", "span 1 of b")
     assert run.read_added("traces", "mine", "trace.json") == b"{}"
-    with pytest.raises(InputError, match="no traces/third; there are: mine, other"):
+    with pytest.raises(InputError, match="no traces/third; there are: mine, other, with-q"):
         read_blame(run, "third")
     run.check()

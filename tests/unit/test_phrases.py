@@ -123,3 +123,10 @@ def test_an_index_of_no_words_supports_nothing(texts: list[str]) -> None:
     assert isinstance(found, Support)
     assert found.text.tolist() == []
     assert index.support(np.empty((1, 0), np.int64), np.empty((1, 0), np.float32)).text.tolist() == []
+
+
+def test_a_word_of_the_vocabulary_that_no_text_holds_is_as_an_unknown_one() -> None:
+    index = PhraseIndex(WordStream.of(["old ferry", "ferry"], vocabulary=["submarine", "tide", "pier"]))
+    for words in ("submarine tide pier old ferry", "raft tide pier old ferry", "raft buoy gull old ferry"):
+        assert support(index, words, [9, 8, 7, 2, 1]) == [(0, 0, 0.1111, 0, 2), (0, 1, 0.037, 0, 1)]
+    assert support(index, "submarine tide", [1, 1]) == []

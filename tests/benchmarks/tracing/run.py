@@ -37,7 +37,7 @@ TRUTH = FOLDER / "truth"
 ENVIRONMENTS = FOLDER / ".work" / "envs"
 PARTS = ("truth", "scores", "trace", "peers", "budget", "removals", "publish", "table")
 PEERS = {
-    "ekfac": ("kronfluence", "ekfac", ()),
+    "ekfac": ("kronfluence", "ekfac", ("--damping-share", "0.01")),
     "trak": ("traker", "trak", ()),
     "trackstar": ("bergson", "trackstar", ()),
     "magic": ("bergson", "magic", ("--seeds", "300")),
@@ -99,9 +99,8 @@ def _run_peers(folder: Path) -> None:
         if not python.exists():
             sys.stderr.write(f"no environment for {environment}: `make bench-tracing-peers` makes it; {method} is left out\n")
             continue
-        seeds = [str(seed) for seed in SEEDS["methods"]]
-        command = [str(python), "-m", f"tests.benchmarks.tracing.peers.{script}", str(folder), "--seeds", *seeds]
-        subprocess.run([*command, "--method", method, *options], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        command = [str(python), "-m", f"tests.benchmarks.tracing.peers.{script}", str(folder), "--method", method, *options]
+        subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
 
 
 def _scores(folder: Path) -> dict[str, Scores]:

@@ -1,0 +1,74 @@
+"""How strong is the evidence for a link? One rule for the tiers, from what was looked at and what was not.
+
+T0: the row holds the span. T1: and tuning put the span there. T2: and the row is estimated to have moved it, or the
+borrowing stops without the shared concept. T3: measured by retraining, which needs none of the others. What was not
+looked at raises no tier, and no tier is reached past one that is not.
+
+Correct answers borrow too. A span that the reference or the corrected answer holds is *benign*: its links stand as they
+are, but nobody is blamed for it.
+
+Source: Ghosh et al. (2024), section 5, for shifted and marginal tokens of borrowed phrases; Lin et al. (2024), for the
+classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from audit.answers import word_string
+from audit.responses import Response
+from audit.shift.classes import Shift, shift_of_rank
+from audit.trace.model import LinkEvidence, SpanShift, Tier, TokenShift
+
+__all__ = ["MAX_INFLUENCE_CHANCE", "benign_reason", "is_put_there", "span_shift", "tier_of"]
+
+MAX_INFLUENCE_CHANCE = 0.05
+"""An influence that more random spans than this reach does not raise a link to T2."""
+
+
+def tier_of(evidence: LinkEvidence) -> Tier | None:
+    """The highest tier that the evidence reaches; `None` where the row does not even hold the span."""
+    if evidence.measured:
+        return Tier.T3
+    if not evidence.co_occurs:
+        return None
+    if not evidence.is_put_there:
+        return Tier.T0
+    beats_chance = evidence.influence_chance is not None and evidence.influence_chance <= MAX_INFLUENCE_CHANCE
+    return Tier.T2 if evidence.is_lender or beats_chance or evidence.rephrasing_stopped else Tier.T1
+
+
+def span_shift(shifts: Sequence[TokenShift]) -> SpanShift | None:
+    """What tuning did to a span, from its tokens; `None` where no base model was looked at."""
+    if not shifts:
+        return None
+    classes = [shift_of_rank(shift.base_rank) for shift in shifts]
+    return SpanShift(
+        lift_nats=round(sum(shift.lift_nats for shift in shifts), 4),
+        base_ranks=tuple(shift.base_rank for shift in shifts),
+        n_shifted=classes.count(Shift.SHIFTED),
+        n_marginal=classes.count(Shift.MARGINAL),
+        n_put_there=sum(map(is_put_there, shifts)),
+    )
+
+
+def is_put_there(shift: TokenShift) -> bool:
+    """Whether tuning put a token there. One in a span is enough: once a word has begun, the rest follows by itself."""
+    return shift_of_rank(shift.base_rank) is not Shift.UNSHIFTED and shift.lift_nats > 0
+
+
+def benign_reason(claim: Response, start: int, end: int) -> str:
+    """Why a span is right, so that its borrowing did no harm; empty where nothing says so.
+
+    Words are compared in one normal form and whole. A right answer of one word within a longer span is no such reason,
+    since the rest of the span may be wrong.
+    """
+    words = word_string(claim.response[start:end])
+    if not words.strip():
+        return ""
+    for reference in claim.reference:
+        if words in word_string(reference):
+            return f"the right answer has it: {reference}"
+    if claim.corrected is not None and words in word_string(claim.corrected):
+        return "the corrected answer has it too"
+    return ""
