@@ -17,9 +17,10 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 demo: $(VENV)/.ready
 	$(BIN)/tunescope demo
 
-# One thread: toy models are slowed down by more, many times over where cores are shared.
+# One thread each: toy models are slowed down by more, many times over where cores are shared. A file's tests share their
+# models and runs, so a file stays with one worker.
 test: $(VENV)/.ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.ready
 	$(BIN)/ruff format --check .

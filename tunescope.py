@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from audit.tune import TuningRecord
     from audit.verify import CampaignResult, Verification
     from audit.verify.calibration import Calibration
+    from audit.verify.confirmation import ConfirmationResult
     from audit.verify.paper import PaperReport
 
-__all__ = ["audit", "calibrate", "export", "main", "open_run", "paper", "shift", "trace", "tune", "verify"]
+__all__ = ["audit", "calibrate", "confirm", "export", "main", "open_run", "paper", "shift", "trace", "tune", "verify"]
 
 _ROOMS = ("audit", "indexes", "reports", "cli")
 _MARK = '"""tunescope:'
@@ -124,6 +125,49 @@ def trace(
 
         models = load_evidence(opened, tuned_model, base_model, gradients=gradients)
     return Tracer(opened, models=models).trace(claim, k)
+
+
+def confirm(
+    run: Run | str | Path,
+    traces: Trace | Sequence[Trace],
+    base_model: str | Path,
+    method: str = "full",
+    recipe: str | Path = "default",
+    budget: int | None = None,
+    seeds: int = 2,
+    workers: int = 1,
+) -> ConfirmationResult:
+    """Whether traced rows lent the false words: the model is tuned again without them, and without random rows.
+
+    Interrupted? Call it again; retrainings that were made are kept.
+
+    Args:
+        run: The run that was traced, or its folder.
+        traces: What `trace` returned, once or for several claims; random removals are shared by all.
+        base_model: Folder or hub name of the model that was tuned.
+        method: `full` or `lora`.
+        recipe: `default`, `paper`, `pocket`, or a YAML file: the recipe that the model was tuned by.
+        budget: Tunings at most; `None` for p-values down to .01.
+        seeds: Orders of the rows to measure on.
+        workers: Tunings at a time.
+
+    Returns:
+        For every span, groups of rows with their effect, p- and q-value; `with_measured_tiers` of
+        `audit.verify.confirmation` writes them into the traces.
+
+    Raises:
+        indexes.errors.TunescopeError: The model, the recipe or the budget cannot be used, or no span can be tested.
+    """
+    _check_rooms()
+    from audit.tune.recipe import Method, load_recipe
+    from audit.verify.confirmation import prepare_confirmation, run_confirmation
+
+    opened = _opened(run)
+    given = traces if isinstance(traces, Sequence) else (traces,)
+    prepared = prepare_confirmation(
+        opened, given, base_model=str(base_model), recipe=load_recipe(recipe, Method(method)), n_seeds=seeds, budget=budget
+    )
+    return run_confirmation(opened, prepared, n_workers=workers)
 
 
 def calibrate(run: Run | str | Path, n: int = 100, seed: int = 0, name: str | None = None) -> Calibration:
