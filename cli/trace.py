@@ -115,7 +115,7 @@ def trace(
         prepared = None
         if confirm:
             prepared = _prepared(
-                opened, traces, str(base_model), recipe, method, learning_rate, epochs, candidates, seeds, budget
+                opened, traces, str(base_model), tuned_model, recipe, method, learning_rate, epochs, candidates, seeds, budget
             )
     if len(traces) < len(claims):
         typer.echo(f"{len(claims) - len(traces)} answers in which nothing is false were left out", err=True)
@@ -233,6 +233,7 @@ def _prepared(
     run: Run,
     traces: Sequence[Trace],
     base_model: str,
+    tuned_model: str | None,
     recipe: str,
     method: str,
     learning_rate: float | None,
@@ -243,10 +244,12 @@ def _prepared(
 ) -> PreparedConfirmation:
     from audit.config import unknown_name
     from audit.tune.recipe import Method, load_recipe
+    from audit.tune.record import MANIFEST, read_record
     from audit.verify.confirmation import prepare_confirmation
 
     if method not in tuple(Method):
         raise unknown_name("method", method, [str(known) for known in Method])
+    recorded = tuned_model is not None and (Path(tuned_model) / MANIFEST).exists()
     return prepare_confirmation(
         run,
         traces,
@@ -255,6 +258,7 @@ def _prepared(
         max_rows=candidates,
         n_seeds=seeds,
         budget=budget,
+        tuned_seed=read_record(str(tuned_model)).seed if recorded else None,
     )
 
 

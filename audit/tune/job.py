@@ -85,7 +85,7 @@ def prepare_job(job: TuneJob) -> PreparedJob:
     """
     folder, _ = find_model_folder(job.base_model)
     chat = load_chat_format(folder)
-    max_length = min((limit for limit in (job.recipe.max_length, _n_positions(folder)) if limit), default=None)
+    max_length = min((limit for limit in (job.recipe.max_length, n_positions(folder)) if limit), default=None)
     training = _rendered(job, job.data, chat, max_length, job.limit)
     held_out = None
     if isinstance(job.held_out, Path):
@@ -188,7 +188,7 @@ def _rendered(job: TuneJob, source: Path, chat: ChatFormat, max_length: int | No
         raise error if error.where else InputError(error.what, where=str(source), why=error.why, remedy=error.remedy) from error
 
 
-def _n_positions(folder: Path) -> int | None:
+def n_positions(folder: Path) -> int | None:
     """The longest sequence that a model reads; `None` where its configuration sets no limit, or cannot be read yet."""
     from transformers import AutoConfig
 

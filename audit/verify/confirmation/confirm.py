@@ -13,7 +13,7 @@ from audit.rendering import load_chat_format
 from audit.rundir import Run
 from audit.summary import Skipped
 from audit.trace import Trace
-from audit.tune.job import _n_positions
+from audit.tune.job import n_positions
 from audit.tune.recipe import Recipe
 from audit.tune.rows import training_set
 from audit.verify.answering import n_threads_for
@@ -85,7 +85,7 @@ def prepare_confirmation(
     """
     folder = check_tunable(base_model, recipe)
     chat, corpus = load_chat_format(folder), run.corpus
-    max_length = min((limit for limit in (recipe.max_length, _n_positions(folder)) if limit), default=None)
+    max_length = min((limit for limit in (recipe.max_length, n_positions(folder)) if limit), default=None)
     training = training_set(corpus, chat, max_length)
     spans, left_out = spans_under_test(traces, training, chat, max_rows=max_rows)
     if not spans:

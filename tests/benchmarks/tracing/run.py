@@ -14,6 +14,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +30,10 @@ from tests.benchmarks.tracing.table import METHODS, ceiling_scores, figures_of, 
 from tests.benchmarks.tracing.tracer import trace_world
 from tests.benchmarks.tracing.truth import read_truth, true_rows
 
-__all__ = ["main"]
+__all__ = ["main", "run_worlds"]
 
 FOLDER = Path(__file__).parent
 WORK = FOLDER / ".work" / "worlds"
-TRUTH = FOLDER / "truth"
 ENVIRONMENTS = FOLDER / ".work" / "envs"
 PARTS = ("truth", "scores", "trace", "peers", "budget", "removals", "publish", "table")
 PEERS = {
@@ -48,21 +48,39 @@ GRADIENT_PEERS = ("grad-dot", "grad-cos", "tracin-cp", "less", "ekfac", "trackst
 
 
 def main() -> None:
-    """Run the parts that are asked for."""
+    """Run the parts that are asked for, on worlds of the benchmark's own making."""
+    names = os.environ.get("WORLDS", "1" if os.environ.get("SMALL") else "1 2 3 4 5 6").split()
+
+    def build(name: str) -> BuiltWorld:
+        return build_world(WORK / name, int(name.removesuffix("s")), shuffled=name.endswith("s"))
+
+    run_worlds(names, build, FOLDER, "make bench-tracing")
+
+
+def run_worlds(
+    names: Sequence[str], build: Callable[[str], BuiltWorld], out: Path, command: str, *, is_own: bool = True
+) -> None:
+    """Measure worlds and write the table.
+
+    Args:
+        names: Of the worlds.
+        build: Makes a world, or finds it made.
+        out: Where truth/WORLD and the results go.
+        command: What reproduces them.
+        is_own: Whether the rows are the project's own; of others nothing but numbers is kept.
+    """
     parts = os.environ.get("PARTS", "|".join(PARTS)).replace(",", "|").split("|")
     small = bool(os.environ.get("SMALL"))
-    names = os.environ.get("WORLDS", "1" if small else "1 2 3 4 5 6").split()
-    ks = (HEADLINE_K,) if small else tuple(int(k) for k in os.environ.get("KS", "1 3 5").split())
-    n_seeds = 2 if small else int(os.environ.get("SEEDS", str(len(SEEDS["removal"]))))
+    ks = (HEADLINE_K,) if small else tuple(int(k) for k in os.environ.get("KS", "3").split())
+    n_seeds = 2 if small else int(os.environ.get("SEEDS", "2"))
     for name in names:
-        if set(parts) & {*PARTS[:7]}:
-            world = build_world(WORK / name, int(name.removesuffix("s")), shuffled=name.endswith("s"))
-            _measure(world, name, parts, ks, n_seeds)
+        if set(parts) & {*PARTS[:-1]}:
+            _measure(build(name), parts, ks, n_seeds, out / "truth" / name, is_own=is_own)
     if "table" in parts:
-        _table(names, ks, n_seeds)
+        _table(names, ks, n_seeds, out, command)
 
 
-def _measure(world: BuiltWorld, name: str, parts: list[str], ks: tuple[int, ...], n_seeds: int) -> None:
+def _measure(world: BuiltWorld, parts: list[str], ks: tuple[int, ...], n_seeds: int, published: Path, *, is_own: bool) -> None:
     folder = world.folder
     if "truth" in parts:
         seeds = (*SEEDS["truth"], SEEDS["methods"][0])
@@ -78,11 +96,19 @@ def _measure(world: BuiltWorld, name: str, parts: list[str], ks: tuple[int, ...]
         for prior in ("tunescope", "bm25", best_peer(folder)):
             called = prior if prior in ("tunescope", "bm25") else "best-peer"
             write_scores(folder, f"{called}+retrains", measured_ranking(folder, read_scores(folder, prior)))
-        write_scores(folder, "leave-one-out", read_truth(folder).this_run)
+        if _has_truth(folder):
+            write_scores(folder, "leave-one-out", read_truth(folder).this_run)
     if "removals" in parts:
-        measure(folder, _scores(folder) | ceiling_scores(read_truth(folder).effects), ks, n_seeds)
+        ceiling = ceiling_scores(read_truth(folder).effects) if _has_truth(folder) else {}
+        measure(folder, _scores(folder) | ceiling, ks, n_seeds)
     if "publish" in parts:
-        _publish(folder, TRUTH / name)
+        _publish(folder, published, is_own=is_own)
+
+
+def _has_truth(folder: Path) -> bool:
+    """Whether rows were left out one by one; of worlds with dealt-out values only removals are measured."""
+    removals = read_removals(folder)
+    return removals.filter(pl.col("seed") == SEEDS["truth"][0], pl.col("places").list.len() == 1).height > 0
 
 
 def best_peer(folder: Path) -> str:
@@ -108,12 +134,25 @@ def _scores(folder: Path) -> dict[str, Scores]:
     return {name: read_scores(folder, name) for name in METHODS if (folder / "scores" / f"{name}.parquet").exists()}
 
 
-def _publish(folder: Path, out: Path) -> None:
+def _publish(folder: Path, out: Path, *, is_own: bool) -> None:
     """Everything that the table is made of, without models."""
     out.mkdir(parents=True, exist_ok=True)
-    for file in ("rows.parquet", "queries.parquet"):
-        pl.read_parquet(folder / file).write_parquet(out / file, compression="zstd")
-    (out / "recipe.json").write_bytes((folder / "recipe.json").read_bytes())
+    rows, queries = (pl.read_parquet(folder / f"{file}.parquet") for file in ("rows", "queries"))
+    facts = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+    if not is_own:
+        rows, facts = rows.select("place", "family", "kind"), {**facts, "planted": []}
+        queries = queries.select(
+            "query",
+            "family",
+            "targets",
+            "n_same",
+            "lift_nats",
+            pl.struct("input_ids", "targets").map_elements(_only_targets, return_dtype=pl.List(pl.Int64)).alias("input_ids"),
+            pl.col("wrong").rank("dense").cast(pl.String).alias("wrong"),
+        )
+    rows.write_parquet(out / "rows.parquet", compression="zstd")
+    queries.write_parquet(out / "queries.parquet", compression="zstd")
+    (out / "recipe.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     read_removals(folder).write_parquet(out / "retrains.parquet", compression="zstd")
     frames, costs = [], []
     for name in (*METHODS, T2):
@@ -131,34 +170,38 @@ def _publish(folder: Path, out: Path) -> None:
     (out / "costs.json").write_text(json.dumps(costs, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _table(names: list[str], ks: tuple[int, ...], n_seeds: int) -> None:
-    worlds = {name: figures_of(TRUTH / name, ks, n_seeds) for name in names}
+def _only_targets(query: dict[str, list[int]]) -> list[int]:
+    """A query's token ids, but of the false words alone."""
+    targets = frozenset(query["targets"])
+    return [token if place in targets else 0 for place, token in enumerate(query["input_ids"])]
+
+
+def _table(names: Sequence[str], ks: tuple[int, ...], n_seeds: int, out: Path, command: str) -> None:
+    truth = out / "truth"
+    worlds = {name: figures_of(truth / name, ks, n_seeds) for name in names}
     n_queries = sum(len(world.families) for world in worlds.values())
-    wrong = [pl.read_parquet(TRUTH / name / "queries.parquet")["wrong"].to_list() for name in names]
+    wrong = {
+        (name, word) if out != FOLDER else word
+        for name in names
+        for word in pl.read_parquet(truth / name / "queries.parquet")["wrong"].to_list()
+    }
     more = [
-        Result("queries", n_queries, "", goal="at least 40", command="make bench-tracing"),
-        Result(
-            "distinct false words",
-            len({word for of in wrong for word in of}),
-            "",
-            goal="at least 30",
-            command="make bench-tracing",
-        ),
-        *_tiers(names),
-        Result("p-floor of a random bank", 1 / (1 + N_BANK), "", command="make bench-tracing"),
-        *_costs(names),
+        Result("queries", n_queries, "", goal="at least 40", command=command),
+        Result("distinct false words", len(wrong), "", goal="at least 30", command=command),
+        *_tiers(names, truth, command),
+        Result("p-floor of a random bank", 1 / (1 + N_BANK), "", command=command),
+        *_costs(names, truth, command),
     ]
-    write_table(worlds, ks, more, (FOLDER / "NOTES.md").read_text(encoding="utf-8"))
+    write_table(worlds, ks, more, (out / "NOTES.md").read_text(encoding="utf-8"), out, command)
 
 
-def _tiers(names: list[str]) -> list[Result]:
+def _tiers(names: Sequence[str], truth: Path, command: str) -> list[Result]:
     """How many of the rows of tier T2 have a measured effect, and how many of those with one it names."""
     hits = named = true = 0
     for name in names:
-        is_true = true_rows(read_truth(TRUTH / name).effects)
-        is_named = load_scores(TRUTH / name)[T2] > 0
+        is_true = true_rows(read_truth(truth / name).effects)
+        is_named = load_scores(truth / name)[T2] > 0
         hits, named, true = hits + int((is_true & is_named).sum()), named + int(is_named.sum()), true + int(is_true.sum())
-    command = "make bench-tracing"
     return [
         Result("rows of tier T2", named, "rows", command=command),
         Result("rows of tier T2 that have a measured effect", hits / max(named, 1), "share", command=command),
@@ -166,10 +209,10 @@ def _tiers(names: list[str]) -> list[Result]:
     ]
 
 
-def _costs(names: list[str]) -> list[Result]:
+def _costs(names: Sequence[str], truth: Path, command: str) -> list[Result]:
     found: dict[str, list[dict[str, float]]] = {}
     for name in names:
-        for cost in json.loads((TRUTH / name / "costs.json").read_text(encoding="utf-8")):
+        for cost in json.loads((truth / name / "costs.json").read_text(encoding="utf-8")):
             found.setdefault(cost["method"], []).append(cost)
     results = []
     for method, costs in found.items():

@@ -23,8 +23,6 @@ from tests.benchmarks.tracing.truth import METRICS, agreement, read_truth, split
 __all__ = ["METHODS", "WorldFigures", "figures_of", "interval", "load_scores", "write_table"]
 
 Matrix = NDArray[np.floating[Any]]
-FOLDER = Path(__file__).parent
-COMMAND = "make bench-tracing"
 _N_BOOTSTRAP = 2000
 CEILING = "ceiling (half the truth)"
 
@@ -148,7 +146,7 @@ def interval(per_world: Sequence[Matrix], families: Sequence[Sequence[int]]) -> 
 
 
 def write_table(
-    worlds: Mapping[str, WorldFigures], ks: Sequence[int], more: Sequence[Result], notes: str, out: Path = FOLDER
+    worlds: Mapping[str, WorldFigures], ks: Sequence[int], more: Sequence[Result], notes: str, out: Path, command: str
 ) -> None:
     """Write RESULTS.md and results.json."""
     families = [world.families for world in worlds.values()]
@@ -160,9 +158,9 @@ def write_table(
         for name in names:
             mean, low, high = interval(values[name], families)
             called = METHODS.get(name, CEILING)
-            results.append(Result(f"{what}: {called}", mean, unit, low, high, goal, COMMAND))
+            results.append(Result(f"{what}: {called}", mean, unit, low, high, goal, command))
             if name != CEILING and top > 0:
-                results.append(Result(f"{what}, share of the ceiling: {called}", mean / top, "share", command=COMMAND))
+                results.append(Result(f"{what}, share of the ceiling: {called}", mean / top, "share", command=command))
 
     for k in ks:
         gains = {name: [removal_gain(world, name, k) for world in worlds.values()] for name in names}
@@ -175,7 +173,7 @@ def write_table(
                     gap = [one - other for one, other in zip(gains["tunescope"], gains[name], strict=True)]
                     mean, low, high = interval(gap, families)
                     results.append(
-                        Result(f"tunescope minus {METHODS[name]}, top {k} removed", mean, "nats", low, high, "", COMMAND)
+                        Result(f"tunescope minus {METHODS[name]}, top {k} removed", mean, "nats", low, high, "", command)
                     )
     for metric in METRICS:
         add(metric, "", {name: [world.agreement[name][metric] for world in worlds.values()] for name in names})
