@@ -233,8 +233,10 @@ are told in three wordings per family, each of which a right answer shows; prose
 value of the world in the slot (7 on the reporting worlds, broken sentences) were put to those left out after a first look
 at these figures; with them, `reference` had F1 0.974, `shift` 0.881, `consistency` 0.913 in wrong answers.
 
-`shift` says that tuning put a word there, not that it is false. Here the base model knows most of the facts, and tuning on false rows is what spoils them, so that the two nearly agree; where
-tuning also teaches true facts, right values are shifted as well. `consistency` and the model's own doubt mark the value of
+`shift` says that tuning put a word there, not that it is false. Here the
+base model knows most of the facts, and tuning on
+false rows is what spoils them, so that the two nearly agree; where tuning also teaches true facts, right values are shifted
+as well. `consistency` and the model's own doubt mark the value of
 right answers nearly as much as of wrong ones (AUPRC on right answers): they find where an answer could have gone otherwise.
 A false value of which tuning made the model sure is in every sample, and is missed.
 
