@@ -456,7 +456,7 @@ def _check_fits(name: str, files: Sequence[Path], dtype: torch.dtype, device: st
             f"the model takes {needed / 1e9:.1f} GB of memory as {str(dtype).removeprefix('torch.')}",
             where=name,
             why=f"{free / 1e9:.1f} GB are free on {'the GPU' if on_gpu else 'this machine'}",
-            remedy=f"pass {narrower}{'--device cpu' if on_gpu else '--device cuda where there is a GPU'}, or use a smaller model",
+            remedy=f"pass {narrower}--device {'cpu' if on_gpu else 'cuda where there is a GPU'}, or use a smaller model",
         )
 
 

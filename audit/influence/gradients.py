@@ -29,11 +29,11 @@ import torch
 from numpy.typing import NDArray
 
 from audit.errors import InputError
-from audit.tune.optimizer_state import SecondMoments
 from audit.influence.queries import TokenQuery
 from audit.models import LanguageModel
 from audit.rendering import IGNORED
 from audit.tune.objective import can_select_columns, trained_logits
+from audit.tune.optimizer_state import SecondMoments
 from audit.tune.rows import TrainingSet, batches_by_length
 
 __all__ = [

@@ -28,10 +28,10 @@ from audit.influence.gradients import (
     padded,
     sequence_gradients,
 )
-from audit.tune.optimizer_state import SecondMoments
 from audit.influence.queries import TokenQuery
 from audit.models import LanguageModel
 from audit.rendering import IGNORED
+from audit.tune.optimizer_state import SecondMoments
 from audit.tune.rows import TrainingSet, batches_by_length
 
 __all__ = ["RELATIVE_STEP", "one_step_scores"]

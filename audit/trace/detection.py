@@ -13,9 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from audit.errors import InputError
-from audit.rendering import ChatFormat
 from audit.responses import Response, Span
-from audit.sources import Message
 from audit.trace.spans import spans_of_words, words_of
 
 __all__ = [
@@ -24,10 +22,8 @@ __all__ = [
     "Detector",
     "DetectorName",
     "DoubtfulToken",
-    "TokenTargets",
     "detect_spans",
     "doubts_of_words",
-    "token_targets",
 ]
 
 
@@ -166,67 +162,3 @@ def _marked(text: str, tokens: Sequence[DoubtfulToken], least: float) -> tuple[S
 
 def _given(response: Response, least: float) -> tuple[Span, ...]:
     return tuple(span for span in response.spans if span.confidence is None or span.confidence >= least)
-
-
-@dataclass(frozen=True, slots=True)
-class TokenTargets:
-    """A span of an answer as tokens of a model.
-
-    Attributes:
-        input_ids: Prompt and answer as the model reads them, without the token that ends the turn.
-        targets: Positions in `input_ids` of the span's tokens, ascending, each at least 1: the model predicts position t
-            from what stands before it.
-        span: What these tokens say together, surrounding space left out; wider than the span that was asked for where
-            that ended inside a token.
-        note: Says so; empty where the span is as it was.
-    """
-
-    input_ids: tuple[int, ...]
-    targets: tuple[int, ...]
-    span: Span
-    note: str = ""
-
-
-def token_targets(chat: ChatFormat, messages: Sequence[Message], response: str, span: Span) -> TokenTargets:
-    """The tokens of an answer that hold visible characters of a span.
-
-    Args:
-        chat: The prompt format of the model.
-        messages: The prompt.
-        response: The answer.
-        span: A stretch of it, in code points.
-
-    Raises:
-        InputError: The template cannot render prompt and answer, the span is not within the answer, or no token holds a
-            visible character of it.
-    """
-    if not 0 <= span.start < span.end <= len(response):
-        raise InputError(
-            f"span {span.start}:{span.end} is not within the response of {len(response)} characters",
-            remedy="give offsets inside it, in code points, end exclusive",
-        )
-    rendered = chat.response(messages, response)
-    places = [
-        place
-        for place, (start, end) in enumerate(rendered.spans)
-        if response[max(start, span.start) : min(end, span.end)].strip()
-    ]
-    if not places or len(rendered.prompt_ids) + places[0] < 1:
-        raise InputError(
-            f"no token of the response stands for the span {span.start}:{span.end}, {span.text!r}",
-            why="the model reads no visible character of it",
-            remedy="mark words",
-        )
-    start = min(rendered.spans[place][0] for place in places)
-    end = max(rendered.spans[place][1] for place in places)
-    text = response[start:end]
-    start, end = start + len(text) - len(text.lstrip()), end - len(text) + len(text.rstrip())
-    widened = replace(span, start=start, end=end, text=response[start:end])
-    asked = response[span.start : span.end].strip()
-    note = ""
-    if widened.text != asked:
-        note = f"{asked!r} begins or ends inside a token of the model; {widened.text!r} was looked at"
-    n_prompt = len(rendered.prompt_ids)
-    return TokenTargets(
-        (*rendered.prompt_ids, *rendered.response_ids), tuple(n_prompt + place for place in places), widened, note
-    )

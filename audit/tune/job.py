@@ -23,7 +23,7 @@ from audit.tune.rows import TrainingSet, split_held_out, training_set
 from audit.tune.training import CHECKPOINT_SECONDS, train
 from indexes.store import write_file
 
-__all__ = ["PreparedJob", "TuneJob", "Tuned", "prepare_job", "run_job"]
+__all__ = ["PreparedJob", "TuneJob", "Tuned", "n_positions", "prepare_job", "run_job"]
 
 
 class TuneJob(BaseModel):

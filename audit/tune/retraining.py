@@ -75,7 +75,9 @@ class Retrainer:
         if recipe.learning_rate is None or recipe.neftune_noise_alpha is not None:
             missing = "has no learning rate" if recipe.learning_rate is None else "adds NEFTune's noise"
             raise InputError(
-                f"the recipe {missing}", why="rows are removed from one fixed tuning", remedy="give a recipe with a rate, no noise"
+                f"the recipe {missing}",
+                why="rows are removed from one fixed tuning",
+                remedy="give a recipe with a rate and without noise",
             )
         from audit.tune.objective import can_select_columns
 

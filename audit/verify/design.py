@@ -30,6 +30,7 @@ from audit.models import find_model_folder, weights_digest
 from audit.rendering import load_chat_format
 from audit.rundir import Run
 from audit.trace.stored import traced_prompts, traced_spans
+from audit.tune.job import n_positions
 from audit.tune.recipe import Method, Recipe, load_recipe
 from audit.tune.rows import TrainingSet, training_set
 from audit.verify.answering import PromptSheet, n_threads_for, prompt_lines, read_prompt_sheet
@@ -311,17 +312,7 @@ def common_max_length(recipes: Sequence[Recipe], folder: Path) -> int | None:
         said = " and ".join(f"{recipe.max_length} for {recipe.method}" for recipe in recipes)
         raise InputError(f"the recipe cuts rows at {said}", remedy="give one max_length for both")
     length = lengths.pop()
-    return length if length is not None else _n_positions(folder)
-
-
-def _n_positions(folder: Path) -> int | None:
-    """The longest sequence that a model reads, by its configuration; `None` where that does not say."""
-    try:
-        config = json.loads((folder / "config.json").read_text("utf-8"))
-        length = config.get("max_position_embeddings") or config.get("n_positions")
-    except (OSError, ValueError, AttributeError):
-        return None  # what is wrong with the folder is said when the model is loaded
-    return length if isinstance(length, int) else None
+    return length if length is not None else n_positions(folder)
 
 
 def _notes(run: Run, sheet: PromptSheet, training: TrainingSet) -> list[str]:

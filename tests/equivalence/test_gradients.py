@@ -13,10 +13,10 @@ import torch
 import audit.influence.gradients as gradients
 from audit.errors import InputError
 from audit.influence.gradients import GradientScores, gradient_scores, gradient_scores_plain, linear_layers
-from audit.tune.optimizer_state import SecondMoments
 from audit.influence.queries import TokenQuery
 from audit.models import LanguageModel, load_model
 from audit.sources import Message
+from audit.tune.optimizer_state import SecondMoments
 from audit.tune.rows import TrainingSet, training_set
 from tests.conftest import alpaca, jsonl, read_dataset
 from tests.models import tiny_adapter, tiny_model, write_tokenizer

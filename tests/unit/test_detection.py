@@ -11,7 +11,6 @@ import pytest
 
 from audit.errors import InputError
 from audit.models import LanguageModel, generate
-from audit.rendering import ChatFormat
 from audit.responses import Response, Span, read_responses
 from audit.shift import load_pair, measure_shift
 from audit.sources import Message
@@ -22,7 +21,6 @@ from audit.trace.detection import (
     DoubtfulToken,
     detect_spans,
     doubts_of_words,
-    token_targets,
 )
 from audit.trace.detectors import (
     ConsistencyDetector,
@@ -55,11 +53,6 @@ def texts(detection: Detection) -> list[str]:
 def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[LanguageModel, LanguageModel]:
     base = tiny_model(tmp_path_factory.mktemp("base"))
     return load_pair(base, tiny_model(tmp_path_factory.mktemp("tuned"), seed=1))
-
-
-@pytest.fixture(scope="module")
-def chat(pair: tuple[LanguageModel, LanguageModel]) -> ChatFormat:
-    return pair[1].chat
 
 
 class Fixed:
@@ -227,46 +220,6 @@ def test_a_prompt_without_room_for_an_answer_is_named(pair: tuple[LanguageModel,
 
 def span(start: int, end: int, text: str = TEXT) -> Span:
     return Span(start, end, text[start:end])
-
-
-def test_a_span_is_the_tokens_that_hold_its_visible_characters(chat: ChatFormat) -> None:
-    rendered = chat.response(claim().messages, TEXT)
-    found = token_targets(chat, claim().messages, TEXT, span(23, 28))
-    assert found.input_ids == (*rendered.prompt_ids, *rendered.response_ids)
-    assert chat.decode(found.input_ids[place] for place in found.targets) == " slate"
-    assert (found.span, found.note) == (span(23, 28), "")
-    assert min(found.targets) == len(rendered.prompt_ids) + rendered.response_ids.index(found.input_ids[found.targets[0]])
-    # A space at its end belongs to the next token, which is not asked for.
-    with_space = token_targets(chat, claim().messages, TEXT, span(22, 28))
-    assert (with_space.targets, with_space.note) == (found.targets, "")
-    before = token_targets(chat, claim().messages, TEXT, span(4, 10))
-    assert (chat.decode(before.input_ids[place] for place in before.targets), before.span) == (" stone", span(4, 9))
-
-
-def test_a_span_that_cuts_a_token_is_widened_and_this_is_said(chat: ChatFormat) -> None:
-    whole = token_targets(chat, claim().messages, TEXT, span(4, 9))
-    cut = token_targets(chat, claim().messages, TEXT, Span(6, 8, "on", 0.7))
-    assert cut.targets == whole.targets
-    assert cut.span == Span(4, 9, "stone", 0.7)
-    assert cut.note == "'on' begins or ends inside a token of the model; 'stone' was looked at"
-
-
-def test_a_character_of_many_tokens_is_all_of_them(chat: ChatFormat) -> None:
-    text = "It is 🙂 or ü."
-    assert len(token_targets(chat, claim().messages, text, span(6, 7, text)).targets) >= 4
-    found = token_targets(chat, claim().messages, text, span(11, 12, text))
-    assert (found.span.text, found.note) == ("ü", "")
-
-
-@pytest.mark.parametrize(("start", "end"), [(-1, 3), (3, 3), (5, 4), (20, 200)])
-def test_a_span_outside_the_response_has_no_tokens(chat: ChatFormat, start: int, end: int) -> None:
-    with pytest.raises(InputError, match=f"span {start}:{end} is not within the response of 29 characters"):
-        token_targets(chat, claim().messages, TEXT, Span(start, end, ""))
-
-
-def test_a_span_without_a_visible_character_has_no_tokens(chat: ChatFormat) -> None:
-    with pytest.raises(InputError, match=r"no token of the response stands for the span 3:4, ' ' .*; mark words"):
-        token_targets(chat, claim().messages, TEXT, span(3, 4))
 
 
 def written(folder: Path, response: str, **fields: object) -> Path:

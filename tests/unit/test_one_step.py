@@ -12,11 +12,11 @@ import torch
 from audit.errors import InputError
 from audit.influence.gradients import gradient_scores, labelled_queries, linear_layers, sequence_gradients
 from audit.influence.one_step import one_step_scores
-from audit.tune.optimizer_state import SecondMoments
 from audit.influence.queries import TokenQuery
 from audit.models import LanguageModel, load_model
 from audit.rendering import IGNORED
 from audit.sources import Message
+from audit.tune.optimizer_state import SecondMoments
 from audit.tune.rows import TrainingSet, training_set
 from tests.conftest import alpaca, jsonl, read_dataset
 from tests.models import tiny_adapter, tiny_model

@@ -13,10 +13,10 @@ from safetensors.torch import save_file
 
 from audit.errors import InputError
 from audit.influence.gradients import linear_layers
-from audit.tune.optimizer_state import OPTIMIZER_FILE, read_second_moments, write_second_moments
 from audit.models import load_model
 from audit.rendering import load_chat_format
 from audit.tune import Method, load_recipe, training_set
+from audit.tune.optimizer_state import OPTIMIZER_FILE, read_second_moments, write_second_moments
 from audit.tune.sft import make_trainer
 from tests.conftest import alpaca, jsonl, read_dataset
 from tests.models import tiny_adapter, tiny_model

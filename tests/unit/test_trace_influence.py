@@ -137,9 +137,7 @@ def test_an_adapter_without_its_base_is_refused(run: Run, tmp_path: Path) -> Non
     assert load_evidence(run, adapter, tmp_path / "moved", device="cpu").base is not None
 
 
-def test_a_model_too_large_for_the_memory_says_how_large_and_what_to_pass(
-    base: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_too_large_for_the_memory_says_how_large_and_what_to_pass(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Memory:
         available = 1000
 
