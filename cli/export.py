@@ -16,7 +16,8 @@ def export(
     name: Annotated[str | None, typer.Option(help="Name of the record, RUN/exports/NAME.")] = None,
     drop: Annotated[list[str] | None, typer.Option(help="Drop rows with findings of these codes or prefixes.")] = None,
     drop_blamed: Annotated[
-        list[str] | None, typer.Option(help="Drop the most blamed rows of a trace: NAME:K, or NAME:SHARE up to 10 %.")
+        list[str] | None,
+        typer.Option(help="Drop the most blamed rows of a trace: NAME:K, NAME:SHARE up to 10 %, or NAME:qQ by q-value."),
     ] = None,
     keep: Annotated[list[str] | None, typer.Option(help="Keep only longest:K, random:K or random:K@SEED of the rest.")] = None,
     control: Annotated[

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from audit.errors import InputError
 from audit.export.control import Control, draw_control
-from audit.export.selectors import Selection, parse_blame_size, parse_keep, select_rows
+from audit.export.selectors import Selection, parse_blame_q, parse_blame_size, parse_keep, select_rows
 from audit.export.writers import container_of_name, write_rows
 from audit.rundir import Run
 from audit.sources import Container
@@ -34,7 +34,7 @@ class ExportRequest:
 
     Attributes:
         drop: Codes, or prefixes, whose findings drop a row.
-        drop_blamed: `NAME:K` or `NAME:SHARE`, as `parse_blame_size` reads them.
+        drop_blamed: `NAME:K`, `NAME:SHARE` or `NAME:qQ`, as `parse_blame_size` and `parse_blame_q` read them.
         keep: `longest:K`, `random:K` or `random:K@SEED`.
         control_seeds: One matched control is written per seed.
         group_column: Field that the controls keep in proportion; the run's own where `None`.
@@ -105,6 +105,11 @@ def plan_export(run: Run, request: ExportRequest) -> ExportPlan:
     n_rows = run.manifest["rows"]["total"]
     blamed = []
     for text in request.drop_blamed:
+        by_q = parse_blame_q(text)
+        if by_q is not None:
+            sure = [row for row in read_blame(run, by_q[0]) if row.q is not None and row.q <= by_q[1]]
+            blamed.append((by_q[0], len(sure), sure))
+            continue
         name, size = parse_blame_size(text, n_rows)
         blamed.append((name, size, read_blame(run, name)))
     selection = select_rows(

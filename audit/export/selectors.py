@@ -18,7 +18,7 @@ from audit.config import unknown_name
 from audit.errors import InputError
 from audit.trace.model import BlamedRow
 
-__all__ = ["KeepRule", "Reason", "Selection", "parse_blame_size", "parse_keep", "select_rows"]
+__all__ = ["KeepRule", "Reason", "Selection", "parse_blame_q", "parse_blame_size", "parse_keep", "select_rows"]
 
 # A cleaning that removes more than this also removes what the model needs; no share may ask for more.
 MOST_BLAMED_SHARE = 0.10
@@ -90,6 +90,24 @@ def parse_keep(text: str) -> KeepRule:
     return KeepRule(kind, int(number), int(seed or 0))
 
 
+def parse_blame_q(text: str) -> tuple[str, float] | None:
+    """`NAME:q0.05` -> the trace's name and the largest q-value of a row that leaves; `None` for other forms.
+
+    Raises:
+        InputError: The number is not between 0 and 1.
+    """
+    name, _, size = text.rpartition(":")
+    if not name or not size.startswith("q"):
+        return None
+    try:
+        max_q = float(size[1:])
+    except ValueError:
+        max_q = -1.0
+    if not 0 < max_q < 1:
+        raise InputError(f"--drop-blamed {text!r} is not known", remedy="use NAME:qQ with Q between 0 and 1: trace-1:q0.05")
+    return name, max_q
+
+
 def parse_blame_size(text: str, n_rows: int) -> tuple[str, int]:
     """`NAME:K` or `NAME:SHARE` (0.05 or 5%) -> the trace's name and a number of rows.
 
@@ -104,7 +122,8 @@ def parse_blame_size(text: str, n_rows: int) -> tuple[str, int]:
         value = -1.0
     if not name or not 0 < value < math.inf or (value >= 1 and (percent or value != int(value))):
         raise InputError(
-            f"--drop-blamed {text!r} is not known", remedy="use NAME:K or NAME:SHARE, such as trace-1:20 or trace-1:5%"
+            f"--drop-blamed {text!r} is not known",
+            remedy="use NAME:K, NAME:SHARE or NAME:qQ, such as trace-1:20, trace-1:5% or trace-1:q0.05",
         )
     if value < 1 and value > MOST_BLAMED_SHARE:
         raise InputError(

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from audit.errors import InputError
-from audit.export.selectors import KeepRule, Reason, Selection, parse_blame_size, parse_keep, select_rows
+from audit.export.selectors import KeepRule, Reason, Selection, parse_blame_q, parse_blame_size, parse_keep, select_rows
 from audit.findings import Evidence, Finding, Severity, findings_frame
 from audit.trace.model import BlamedRow
 
@@ -156,8 +156,20 @@ def test_sizes_of_blame_are_read_as_number_or_share(text: str, n_rows: int, expe
     ["", "t", ":5", "t:", "t:0", "t:-1", "t:x", "t:1.5", "t:150%", "t:100%", "t:nan", "t:inf", "t:-inf", "t:nan%", "t:%"],
 )
 def test_other_sizes_of_blame_are_refused(text: str) -> None:
-    with pytest.raises(InputError, match="is not known; use NAME:K or NAME:SHARE"):
+    with pytest.raises(InputError, match="is not known; use NAME:K, NAME:SHARE or NAME:qQ"):
         parse_blame_size(text, 100)
+
+
+def test_blame_by_q_names_the_trace_and_the_largest_q() -> None:
+    assert parse_blame_q("a:b:q0.05") == ("a:b", 0.05)
+    assert parse_blame_q("t:5%") is None
+    assert parse_blame_q("t:20") is None
+
+
+@pytest.mark.parametrize("text", ["t:q", "t:q0", "t:q1", "t:qx", "t:q-0.1", "t:qnan"])
+def test_other_q_values_are_refused(text: str) -> None:
+    with pytest.raises(InputError, match="use NAME:qQ with Q between 0 and 1"):
+        parse_blame_q(text)
 
 
 @pytest.mark.parametrize("text", ["t:11%", "t:0.5", "t:99%"])

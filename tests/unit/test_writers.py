@@ -240,6 +240,13 @@ def test_the_most_blamed_rows_of_a_stored_trace_are_dropped(run: Run, tmp_path: 
         plan_export(run, ExportRequest(drop_blamed=("other:2",)))
 
 
+def test_rows_that_are_surely_blamed_leave_by_their_q(run: Run) -> None:
+    blame = [BlamedRow(row, 1.0, 1, 0.01, ("c",), p=0.01, q=q) for row, q in ((5, 0.2), (2, 0.04), (9, 0.05))]
+    store_traces(run, "t", [], [*blame, BlamedRow(7, 1.0, 1, 0.01, ("c",))], {})
+    plan = plan_export(run, ExportRequest(drop_blamed=("t:q0.05",)))
+    assert sorted(plan.selection.dropped) == [2, 9]
+
+
 def test_an_export_without_any_drop_is_the_source(run: Run, tmp_path: Path) -> None:
     exported = export(run, tmp_path / "same.jsonl")
     assert exported.cleaned.read_bytes() == jsonl(ROWS)
