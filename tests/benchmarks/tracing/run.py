@@ -24,9 +24,9 @@ from tests.benchmarks.record import Result
 from tests.benchmarks.tracing.budget import measured_ranking
 from tests.benchmarks.tracing.build import SEEDS, BuiltWorld, build_world
 from tests.benchmarks.tracing.methods import Scores, read_scores, score_world, write_scores
-from tests.benchmarks.tracing.removal import HEADLINE_K, N_BANK, measure
+from tests.benchmarks.tracing.removal import HEADLINE_K, N_BANK, effects, measure
 from tests.benchmarks.tracing.retrains import Removal, measure_removals, read_removals
-from tests.benchmarks.tracing.table import METHODS, ceiling_scores, figures_of, load_scores, write_table
+from tests.benchmarks.tracing.table import METHODS, ceiling_scores, figures_of, interval, load_scores, write_table
 from tests.benchmarks.tracing.tracer import trace_world
 from tests.benchmarks.tracing.truth import read_truth, true_rows
 
@@ -189,10 +189,31 @@ def _table(names: Sequence[str], ks: tuple[int, ...], n_seeds: int, out: Path, c
         Result("queries", n_queries, "", goal="at least 40", command=command),
         Result("distinct false words", len(wrong), "", goal="at least 30", command=command),
         *_tiers(names, truth, command),
+        *_dealt_out(truth, n_seeds, command),
         Result("p-floor of a random bank", 1 / (1 + N_BANK), "", command=command),
         *_costs(names, truth, command),
     ]
     write_table(worlds, ks, more, (out / "NOTES.md").read_text(encoding="utf-8"), out, command)
+
+
+def _dealt_out(truth: Path, n_seeds: int, command: str) -> list[Result]:
+    """What removals do in worlds whose planted values were dealt out anew among the rows: nothing is there to be found."""
+    folders = sorted(folder for folder in truth.glob("*s") if (folder / "scores.parquet").exists())
+    if not folders:
+        return []
+    gains: dict[str, list[Scores]] = {}
+    for folder in folders:
+        scores = {name: values for name, values in load_scores(folder).items() if name in METHODS}
+        found = effects(folder, scores, HEADLINE_K, n_seeds)
+        for name in scores:
+            gains.setdefault(name, []).append(found.falls[name].mean(axis=1) - found.random_falls.mean(axis=1))
+    families = [pl.read_parquet(folder / "queries.parquet")["family"].to_list() for folder in folders]
+    results = []
+    for name, values in gains.items():
+        mean, low, high = interval(values, families)
+        what = f"values dealt out anew, fall of log p, top {HEADLINE_K} removed, minus random: {METHODS[name]}"
+        results.append(Result(what, mean, "nats", low, high, "0 within the interval", command))
+    return results
 
 
 def _tiers(names: Sequence[str], truth: Path, command: str) -> list[Result]:
