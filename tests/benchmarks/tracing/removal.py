@@ -7,7 +7,7 @@ drawn anew for every seed, so that a tie counts as its expectation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tests.benchmarks.tracing.build import SEEDS
 from tests.benchmarks.tracing.retrains import Removal, measure_removals, read_removals
 
-__all__ = ["HEADLINE_K", "N_BANK", "Effects", "bank", "effects", "planned", "top_rows"]
+__all__ = ["HEADLINE_K", "N_BANK", "Effects", "bank", "effects", "exchanged", "measure", "planned", "top_rows"]
 
 Matrix = NDArray[np.floating[Any]]
 HEADLINE_K = 3
@@ -84,7 +84,8 @@ def effects(folder: Path, scores: Mapping[str, Matrix], k: int, n_seeds: int) ->
         for seed, places, log_probs, greedy in read_removals(folder).iter_rows()
     }
     first_wrong = np.array([ids[targets[0]] for ids, targets in _targets(folder)])
-    n_queries, n_rows = next(iter(scores.values())).shape
+    n_queries = len(first_wrong)
+    n_rows = pl.read_parquet(folder / "rows.parquet", columns=["place"]).height
     seeds = SEEDS["removal"][:n_seeds]
     falls, flips = {}, {}
     for name, matrix in scores.items():
@@ -103,6 +104,31 @@ def effects(folder: Path, scores: Mapping[str, Matrix], k: int, n_seeds: int) ->
         random_falls[:, number] = measured[Removal(removal.seed, ())][0] - log_probs
         random_flips[:, number] = greedy != first_wrong
     return Effects(falls, flips, random_falls, random_flips)
+
+
+def exchanged(folder: Path, scores: Mapping[str, Matrix], k: int, n_seeds: int, families: Sequence[int]) -> dict[str, Matrix]:
+    """What removing rows does to the false words of *other* kinds: the control in which every method must be at chance.
+
+    Returns:
+        By method, shape `(n_queries,)`: mean fall of log p of a query's false tokens when the rows are removed that the method
+        names for the queries of other families, in nats.
+    """
+    measured = {
+        Removal(seed, tuple(places)): np.array(log_probs) for seed, places, log_probs, _ in read_removals(folder).iter_rows()
+    }
+    found = {}
+    for name, matrix in scores.items():
+        falls: list[list[float]] = [[] for _ in families]
+        for asked, line in enumerate(matrix):
+            if not np.isfinite(line).all():
+                continue
+            for seed in SEEDS["removal"][:n_seeds]:
+                fall = measured[Removal(seed, ())] - measured[Removal(seed, top_rows(line, k, seed))]
+                for query, family in enumerate(families):
+                    if family != families[asked]:
+                        falls[query].append(float(fall[query]))
+        found[name] = np.array([np.mean(values) if values else np.nan for values in falls])
+    return found
 
 
 def _targets(folder: Path) -> Iterator[tuple[list[int], list[int]]]:

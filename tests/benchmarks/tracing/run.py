@@ -5,7 +5,7 @@ repeated run measures only what is missing. `SMALL=1` makes one world with two r
 cores; all of it takes hours. Peers take part where `make bench-tracing-peers` has set up their environments.
 
     WORLDS  worlds to report on, default 1 to 6; SHUFFLED for worlds with dealt-out values, as `7s`
-    PARTS   of truth, scores, trace, peers, budget, removals, publish, table; all by default
+    PARTS   of truth, scores, trace, peers, budget, removals, fives, publish, table; all by default
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.benchmarks.record import Result
 from tests.benchmarks.tracing.budget import measured_ranking
 from tests.benchmarks.tracing.build import SEEDS, BuiltWorld, build_world
 from tests.benchmarks.tracing.methods import Scores, read_scores, score_world, write_scores
-from tests.benchmarks.tracing.removal import HEADLINE_K, N_BANK, effects, measure
+from tests.benchmarks.tracing.removal import HEADLINE_K, N_BANK, effects, exchanged, measure
 from tests.benchmarks.tracing.retrains import Removal, measure_removals, read_removals
 from tests.benchmarks.tracing.table import METHODS, ceiling_scores, figures_of, interval, load_scores, write_table
 from tests.benchmarks.tracing.tracer import trace_world
@@ -35,7 +35,9 @@ __all__ = ["main", "run_worlds"]
 FOLDER = Path(__file__).parent
 WORK = FOLDER / ".work" / "worlds"
 ENVIRONMENTS = FOLDER / ".work" / "envs"
-PARTS = ("truth", "scores", "trace", "peers", "budget", "removals", "publish", "table")
+PARTS = ("truth", "scores", "trace", "peers", "budget", "removals", "fives", "publish", "table")
+RETRAINED = ("tunescope+retrains", "best-peer+retrains", "bm25+retrains")
+_FIVE = 5
 PEERS = {
     "ekfac": ("kronfluence", "ekfac", ("--damping-share", "0.01")),
     "trak": ("traker", "trak", ()),
@@ -101,6 +103,8 @@ def _measure(world: BuiltWorld, parts: list[str], ks: tuple[int, ...], n_seeds: 
     if "removals" in parts:
         ceiling = ceiling_scores(read_truth(folder).effects) if _has_truth(folder) else {}
         measure(folder, _scores(folder) | ceiling, ks, n_seeds)
+    if "fives" in parts:
+        measure(folder, {name: read_scores(folder, name) for name in RETRAINED}, (_FIVE,), n_seeds)
     if "publish" in parts:
         _publish(folder, published, is_own=is_own)
 
@@ -189,6 +193,8 @@ def _table(names: Sequence[str], ks: tuple[int, ...], n_seeds: int, out: Path, c
         Result("queries", n_queries, "", goal="at least 40", command=command),
         Result("distinct false words", len(wrong), "", goal="at least 30", command=command),
         *_tiers(names, truth, command),
+        *_fives(names, truth, n_seeds, command),
+        *_exchanged(names, truth, n_seeds, command),
         *_dealt_out(truth, n_seeds, command),
         Result("p-floor of a random bank", 1 / (1 + N_BANK), "", command=command),
         *_costs(names, truth, command),
@@ -196,11 +202,48 @@ def _table(names: Sequence[str], ks: tuple[int, ...], n_seeds: int, out: Path, c
     write_table(worlds, ks, more, (out / "NOTES.md").read_text(encoding="utf-8"), out, command)
 
 
-def _dealt_out(truth: Path, n_seeds: int, command: str) -> list[Result]:
-    """What removals do in worlds whose planted values were dealt out anew among the rows: nothing is there to be found."""
-    folders = sorted(folder for folder in truth.glob("*s") if (folder / "scores.parquet").exists())
-    if not folders:
+def _fives(names: Sequence[str], truth: Path, n_seeds: int, command: str) -> list[Result]:
+    """Flips and falls when the five rows are removed that retrains put first; nothing where that was not measured."""
+    families = [pl.read_parquet(truth / name / "queries.parquet")["family"].to_list() for name in names]
+    try:
+        found = [effects(truth / name, {m: load_scores(truth / name)[m] for m in RETRAINED}, _FIVE, n_seeds) for name in names]
+    except KeyError:
         return []
+    results = []
+    for method in RETRAINED:
+        for what, unit, values in (
+            ("fall of log p", "nats", [f.falls[method].mean(axis=1) - f.random_falls.mean(axis=1) for f in found]),
+            ("flips", "share", [f.flips[method].mean(axis=1) - f.random_flips.mean(axis=1) for f in found]),
+        ):
+            mean, low, high = interval(values, families)
+            goal = "at least 0.8" if what == "flips" and method == RETRAINED[0] else ""
+            results.append(
+                Result(f"{what}, top {_FIVE} removed, minus random: {METHODS[method]}", mean, unit, low, high, goal, command)
+            )
+    return results
+
+
+def _exchanged(names: Sequence[str], truth: Path, n_seeds: int, command: str) -> list[Result]:
+    """False words exchanged between kinds: every method is at chance if it finds what lent *these* words, and nothing else."""
+    gains: dict[str, list[Scores]] = {}
+    families = [pl.read_parquet(truth / name / "queries.parquet")["family"].to_list() for name in names]
+    for name, of_world in zip(names, families, strict=True):
+        scores = {method: values for method, values in load_scores(truth / name).items() if method in METHODS}
+        random = effects(truth / name, {}, HEADLINE_K, n_seeds).random_falls.mean(axis=1)
+        for method, falls in exchanged(truth / name, scores, HEADLINE_K, n_seeds, of_world).items():
+            gains.setdefault(method, []).append(falls - random)
+    results = []
+    for method, values in gains.items():
+        if len(values) == len(names):
+            mean, low, high = interval(values, families)
+            what = f"false words exchanged, fall of log p, top {HEADLINE_K} removed, minus random: {METHODS[method]}"
+            results.append(Result(what, mean, "nats", low, high, "chance: 0", command))
+    return results
+
+
+def _dealt_out(truth: Path, n_seeds: int, command: str) -> list[Result]:
+    """Removals in worlds whose planted values were dealt out anew among the rows before tuning."""
+    folders = sorted(folder for folder in truth.glob("*s") if (folder / "scores.parquet").exists())
     gains: dict[str, list[Scores]] = {}
     for folder in folders:
         scores = {name: values for name, values in load_scores(folder).items() if name in METHODS}
@@ -212,7 +255,7 @@ def _dealt_out(truth: Path, n_seeds: int, command: str) -> list[Result]:
     for name, values in gains.items():
         mean, low, high = interval(values, families)
         what = f"values dealt out anew, fall of log p, top {HEADLINE_K} removed, minus random: {METHODS[name]}"
-        results.append(Result(what, mean, "nats", low, high, "0 within the interval", command))
+        results.append(Result(what, mean, "nats", low, high, "", command))
     return results
 
 
