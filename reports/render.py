@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -10,14 +11,15 @@ from audit.corpus import Corpus
 from audit.shift import ShiftReport
 from audit.summary import AuditSummary
 from audit.trace import BlamedRow, Trace
-from audit.verify.calibration import Calibration
-from reports.calibration import calibration_html, calibration_json
 from reports.html import audit_html
 from reports.json_report import audit_json
 from reports.shift import shift_json
 from reports.shift_html import shift_html
 from reports.trace import trace_json
 from reports.trace_html import trace_html
+
+if TYPE_CHECKING:
+    from audit.verify.calibration import Calibration
 
 __all__ = ["render_audit", "render_calibration", "render_shift", "render_traces"]
 
@@ -42,4 +44,6 @@ def render_shift(report: ShiftReport) -> dict[str, bytes]:
 
 def render_calibration(calibration: Calibration, corpus: Corpus) -> dict[str, bytes]:
     """`report.html` and `report.json` of a calibration, for `audit.verify.calibration.store_calibration`."""
+    from reports.calibration import calibration_html, calibration_json  # brings scipy, which an audit does without
+
     return {"report.html": calibration_html(calibration, corpus), "report.json": calibration_json(calibration, corpus)}
