@@ -145,6 +145,7 @@ def _publish(folder: Path, out: Path, *, is_own: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
     rows, queries = (pl.read_parquet(folder / f"{file}.parquet") for file in ("rows", "queries"))
     facts = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+    del facts["order"]  # numpy.random.default_rng([seed, epoch]).permutation(n_rows): for peers, which lack our code
     if not is_own:
         rows, facts = rows.select("place", "family", "kind"), {**facts, "planted": []}
         queries = queries.select(
