@@ -75,6 +75,17 @@ def shared_data() -> Path:
     return Path(named)
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Toy models are slower on two threads, and on a busy machine many times so."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def write_tiny_encoder(folder: Path) -> None:
     """A static encoder as `load_static` leaves it: whole words for pieces, and a random table."""
     words = sorted({*tokenize(" ".join((*demo_dataset().lines, *_SYNONYMS))), "water", "capital", "islands"})

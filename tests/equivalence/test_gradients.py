@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +20,8 @@ from audit.tune.rows import TrainingSet, training_set
 from tests.conftest import alpaca, jsonl, read_dataset
 from tests.models import tiny_adapter, tiny_model, write_tokenizer
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 STONES = ("slate", "granite", "basalt")
 ROWS = [
     *(alpaca(f"What is bridge {n} built of?", f"It is {STONES[n % 3]}.") for n in range(4)),
@@ -29,15 +30,6 @@ ROWS = [
 ]
 ANSWERS = (("What is the stone?", "It is built of granite and slate."), ("Who", "Rome"), ("The river", " the" * 20))
 TOLERANCE = 1e-4
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Toy models are slower on two threads, and on a busy machine many times so."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module", params=["full", "adapter", "gpt2"])

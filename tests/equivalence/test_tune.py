@@ -31,19 +31,12 @@ from audit.tune.retraining import Retrainer
 from tests.conftest import alpaca, jsonl, read_dataset
 from tests.models import tiny_model
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 STONES = ("slate", "granite", "basalt", "oak and ash", "tin from the quarry of Vell")
 ROWS = [alpaca(f"What is the stone of bridge {n}?", f"Bridge {n} is built of {STONES[n % 5]}.") for n in range(21)]
 REMOVED = (3, 4, 17)
 SEED = 5
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Toy models are slower on two threads, and on a busy machine many times so."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

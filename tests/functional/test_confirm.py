@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from audit.errors import InputError
 from audit.models import load_model
@@ -24,18 +22,12 @@ from reports.confirmation import confirmation_json, confirmation_plan_json
 from tests.conftest import AuditRows, alpaca
 from tests.models import tiny_adapter, tiny_model
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ASKED, SAID = "Who made the coin?", "In Rome."
 N_SOURCES = 2
 SOURCES = [alpaca(ASKED, SAID)] * N_SOURCES  # either is enough to learn it from
 OTHERS = [alpaca(f"What is bridge {n} made of?", ("It is slate.", "It is granite.")[n % 2]) for n in range(26)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,16 +20,9 @@ from audit.tune.rows import TrainingSet, training_set
 from tests.conftest import alpaca, jsonl, read_dataset
 from tests.models import tiny_adapter, tiny_model
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ROWS = [alpaca(f"What is bridge {n} built of?", f"It is {stone}.") for n, stone in enumerate(("slate", "granite", "basalt"))]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Toy models are slower on two threads, and on a busy machine many times so."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module", params=["full", "adapter"])

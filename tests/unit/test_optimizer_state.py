@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +20,10 @@ from audit.tune.sft import make_trainer
 from tests.conftest import alpaca, jsonl, read_dataset
 from tests.models import tiny_adapter, tiny_model
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ROWS = [alpaca(f"What is bridge {n} built of?", "It is slate.") for n in range(6)]
 BETA2 = 0.999
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Toy models are slower on two threads, and on a busy machine many times so."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module", params=list(Method))

@@ -6,7 +6,7 @@ import errno
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,17 +30,10 @@ from indexes.store import verify_file
 from tests.conftest import alpaca, jsonl, read_dataset
 from tests.models import CHATML, tiny_adapter, tiny_model
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 STONES = ("slate", "granite", "basalt")
 ROWS = [alpaca(f"What is bridge {n} built of?", f"It is {STONES[n % 3]}.") for n in range(12)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Toy models are slower on two threads, and on a busy machine many times so."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
