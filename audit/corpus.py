@@ -38,7 +38,7 @@ from audit.sources import (
 )
 from indexes.store import VerifiedFile
 
-__all__ = ["Corpus", "Row", "RowId", "RowKey", "SourceSummary", "row_key", "write_corpus"]
+__all__ = ["Corpus", "Row", "RowId", "RowKey", "SourceSummary", "read_table", "row_key", "write_corpus"]
 
 _ROWS_PER_GROUP = 8192
 
@@ -288,6 +288,19 @@ def _no_readable_row(source: Path, first: tuple[Record, Problem] | None) -> Inpu
     )
 
 
+def read_table(path: Path) -> pa.Table:
+    """`rows.parquet` as Arrow, every block verified, on the calling thread.
+
+    Arrow's own threads may hold the file when the call is over, and one that lets go of it while the interpreter ends
+    aborts the process.
+
+    Raises:
+        CorruptFileError: The file is not what was written.
+    """
+    with VerifiedFile(path) as file, pq.ParquetFile(pa.PythonFile(file, mode="r")) as table:
+        return table.read(use_threads=False)
+
+
 @dataclass(frozen=True)
 class Corpus:
     """A dataset as columns.
@@ -307,8 +320,7 @@ class Corpus:
         Raises:
             CorruptFileError: The file is not what was written.
         """
-        with VerifiedFile(path) as file:
-            table = pq.read_table(pa.PythonFile(file, mode="r"))
+        table = read_table(path)
         rows = pl.DataFrame(pl.from_arrow(table.drop_columns(["messages"])))
         nested = pl.DataFrame(pl.from_arrow(table.select(["row", "messages"])))
         turns = (

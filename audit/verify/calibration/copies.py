@@ -14,12 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audit.corpus import Corpus, row_key
+from audit.corpus import Corpus, read_table, row_key
 from audit.materials import VECTOR_FILES, Materials, build_bm25, build_words
 from audit.rundir import Run
 from audit.sources import Message, Status
 from audit.verify.calibration.faults import Planting
-from indexes.store import VerifiedFile, write_array, write_file
+from indexes.store import write_array, write_file
 
 __all__ = ["make_copy"]
 
@@ -35,8 +35,7 @@ def make_copy(run: Run, materials: Materials, plantings: Sequence[Planting], fol
     """
     gone = {planting.fault.probe for planting in plantings}
     edits = {edit.row: edit for planting in plantings for edit in planting.edits}
-    with VerifiedFile(run.path / "rows.parquet") as file:
-        table = pq.read_table(pa.PythonFile(file, mode="r"))
+    table = read_table(run.path / "rows.parquet")
     changed = np.array(sorted({*gone, *edits}), np.int64)
     rows: dict[int, dict[str, Any]] = dict(zip(changed.tolist(), table.take(changed).to_pylist(), strict=True))
     for row, record in rows.items():
