@@ -115,6 +115,7 @@ class TokenIndex:
         self._folder = folder
         self._shards = _shards(folder)
         self._checked: set[tuple[int, int]] = set()
+        self._mapped: dict[int, np.memmap[tuple[int, ...], np.dtype[np.float16]]] = {}
         known = np.concatenate([np.empty(0, "S32"), *(shard.keys for shard in self._shards)])
         wanted = np.array(keys, "S32")
         n_missing = int((~np.isin(wanted, known)).sum())
@@ -196,7 +197,9 @@ class TokenIndex:
         """Lines of the vectors of a shard, whose blocks are checked once in the life of the index."""
         path = self._shards[number].vectors
         try:
-            table: np.memmap[tuple[int, ...], np.dtype[np.float16]] = np.load(path, mmap_mode="r", allow_pickle=False)
+            if number not in self._mapped:
+                self._mapped[number] = np.load(path, mmap_mode="r", allow_pickle=False)
+            table = self._mapped[number]
             width = self.dim * table.itemsize
             first = (table.offset + lines * width) // BLOCK_BYTES
             last = (table.offset + lines * width + width - 1) // BLOCK_BYTES

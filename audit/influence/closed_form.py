@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 __all__ = ["StateScores", "closed_form_dots", "state_cosines", "state_scores", "unit"]
 
 
+# Numbers of distributions that a processor computes at once: 4 MiB stay in its cache through every pass over them.
+_CACHED_VALUES = 1 << 20
+
+
 @dataclass(frozen=True, eq=False)
 class StateScores:
     """Scores of rows for the tokens of queries, and for the queries.
@@ -159,7 +163,7 @@ def state_scores(
             starts = np.cumsum([0, *(len(row.tokens) for row in chosen)])[:-1]
             there = np.concatenate([row.tokens for row in chosen])
             of_rows = np.concatenate([row.states for row in chosen])
-            pairs = (states[lines] @ of_rows.T) * _surprises(asked, there, of_rows, output, n_at_once)
+            pairs = (states[lines] @ of_rows.T) * _surprises(asked, there, of_rows, output, max_values)
             cosines = units[lines] @ unit(of_rows).T
             same = tokens[lines, None] == there[None]
             at = np.ix_(np.arange(len(tokens))[lines], np.array(columns))
@@ -184,11 +188,13 @@ def state_scores(
 
 
 def _surprises(
-    asked: torch.Tensor, tokens: NDArray[np.int32], states: NDArray[np.float32], output: OutputLayer, n_at_once: int
+    asked: torch.Tensor, tokens: NDArray[np.int32], states: NDArray[np.float32], output: OutputLayer, max_values: int
 ) -> NDArray[np.float32]:
-    """(e_y − p)·(e_y' − p') for lines of `asked` and some trained tokens, `n_at_once` of these at a time."""
+    """(e_y − p)·(e_y' − p') for lines of `asked` and some trained tokens, blocks of these at a time."""
     import torch
 
+    block = max_values if asked.is_cuda else min(max_values, _CACHED_VALUES)
+    n_at_once = max(1, block // len(output.weight))
     with torch.inference_mode():
         parts = [
             asked @ _residuals(tokens[begin : begin + n_at_once], states[begin : begin + n_at_once], output).T
@@ -199,13 +205,18 @@ def _surprises(
 
 
 def _residuals(tokens: NDArray[np.int32], states: NDArray[np.float32], output: OutputLayer) -> torch.Tensor:
-    """e_y − p, shape `(n, vocabulary)`; subtracted before anything is multiplied, so that firm tokens keep their digits."""
+    """e_y − p, shape `(n, vocabulary)`, made in place.
+
+    1 − p(y) is summed from what the other tokens have, so that firm tokens keep their digits.
+    """
     import torch
 
-    residuals = -output.log_probs(torch.from_numpy(states)).exp()
-    ids = torch.from_numpy(tokens).long().to(residuals.device)
-    residuals[torch.arange(len(tokens), device=residuals.device), ids] += 1
-    return residuals
+    values = output.logits(torch.from_numpy(states))
+    ids = torch.from_numpy(tokens).long().to(values.device)[:, None]
+    values.sub_(values.amax(-1, keepdim=True)).exp_()
+    own = values.gather(1, ids)
+    others = values.scatter_(1, ids, 0).sum(-1, keepdim=True)
+    return values.scatter_(1, ids, -others).div_(-(own + others))
 
 
 def _first_of_largest(values: NDArray[np.float32], starts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -236,5 +247,6 @@ def _groups(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
 
 def unit(states: NDArray[np.float32]) -> NDArray[np.float32]:
     """States of length 1, shape `(n, dim)`; a state of zeros stays one."""
-    units: NDArray[np.float32] = states / np.maximum(np.linalg.norm(states, axis=1, keepdims=True), 1e-12)
+    lengths = np.sqrt(np.einsum("ij,ij->i", states, states))
+    units: NDArray[np.float32] = states / np.maximum(lengths, 1e-12)[:, None]
     return units

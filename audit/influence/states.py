@@ -52,13 +52,15 @@ class OutputLayer:
     weight: torch.Tensor
     bias: torch.Tensor | None
 
-    def log_probs(self, states: torch.Tensor) -> torch.Tensor:
-        """Log-probabilities in nats, shape `(n, vocabulary)`, from states of shape `(n, dim)`."""
+    def logits(self, states: torch.Tensor) -> torch.Tensor:
+        """Logits, shape `(n, vocabulary)`, from states of shape `(n, dim)`."""
         import torch
 
-        return torch.nn.functional.linear(states.to(self.weight.device, self.weight.dtype), self.weight, self.bias).log_softmax(
-            -1
-        )
+        return torch.nn.functional.linear(states.to(self.weight.device, self.weight.dtype), self.weight, self.bias)
+
+    def log_probs(self, states: torch.Tensor) -> torch.Tensor:
+        """Log-probabilities in nats, shape `(n, vocabulary)`, from states of shape `(n, dim)`."""
+        return self.logits(states).log_softmax(-1)
 
 
 @dataclass(frozen=True, eq=False)
