@@ -6,7 +6,7 @@ cores; all of it takes hours. Peers take part where `make bench-tracing-peers` h
 
     WORLDS  worlds to report on, default 1 to 6; SHUFFLED for worlds with dealt-out values, as `7s`
     ORDERS  of the rows in which each is left out, default 8
-    PARTS   of truth, scores, trace, peers, budget, removals, fives, publish, table; all by default
+    PARTS   of truth, scores, trace, peers, budget, removals, drops, publish, table; all by default
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import polars as pl
 from tests.benchmarks.record import Result
 from tests.benchmarks.tracing.budget import measured_ranking
 from tests.benchmarks.tracing.build import SEEDS, BuiltWorld, build_world
+from tests.benchmarks.tracing.drops import N_DROPS, linear_scores, measure_drops
 from tests.benchmarks.tracing.methods import Scores, read_scores, score_world, write_scores
 from tests.benchmarks.tracing.removal import HEADLINE_K, N_BANK, effects, exchanged, measure
 from tests.benchmarks.tracing.retrains import Removal, measure_removals, read_removals
@@ -36,9 +37,9 @@ __all__ = ["main", "run_worlds"]
 FOLDER = Path(__file__).parent
 WORK = FOLDER / ".work" / "worlds"
 ENVIRONMENTS = FOLDER / ".work" / "envs"
-PARTS = ("truth", "scores", "trace", "peers", "budget", "removals", "fives", "publish", "table")
-RETRAINED = ("tunescope+retrains", "best-peer+retrains", "bm25+retrains")
-_FIVE = 5
+PARTS = ("truth", "scores", "trace", "peers", "budget", "removals", "drops", "publish", "table")
+KS = (1, 3, 5)
+_ALL_ORDERS = "leave-one-out, all orders of the truth"
 PEERS = {
     "ekfac": ("kronfluence", "ekfac", ("--damping-share", "0.01")),
     "trak": ("traker", "trak", ()),
@@ -57,11 +58,17 @@ def main() -> None:
     def build(name: str) -> BuiltWorld:
         return build_world(WORK / name, int(name.removesuffix("s")), shuffled=name.endswith("s"))
 
-    run_worlds(names, build, FOLDER, "make bench-tracing")
+    run_worlds(names, build, FOLDER, "make bench-tracing", ks=KS)
 
 
 def run_worlds(
-    names: Sequence[str], build: Callable[[str], BuiltWorld], out: Path, command: str, *, is_own: bool = True
+    names: Sequence[str],
+    build: Callable[[str], BuiltWorld],
+    out: Path,
+    command: str,
+    *,
+    ks: tuple[int, ...] = (HEADLINE_K,),
+    is_own: bool = True,
 ) -> None:
     """Measure worlds and write the table.
 
@@ -70,11 +77,13 @@ def run_worlds(
         build: Makes a world, or finds it made.
         out: Where truth/WORLD and the results go.
         command: What reproduces them.
+        ks: How many of the rows that a method names first are removed.
         is_own: Whether the rows are the project's own; of others nothing but numbers is kept.
     """
     parts = os.environ.get("PARTS", "|".join(PARTS)).replace(",", "|").split("|")
     small = bool(os.environ.get("SMALL"))
-    ks = (HEADLINE_K,) if small else tuple(int(k) for k in os.environ.get("KS", "3").split())
+    if small:
+        ks = (HEADLINE_K,)
     n_seeds = 2 if small else int(os.environ.get("SEEDS", "2"))
     for name in names:
         if set(parts) & {*PARTS[:-1]}:
@@ -105,8 +114,8 @@ def _measure(world: BuiltWorld, parts: list[str], ks: tuple[int, ...], n_seeds: 
     if "removals" in parts:
         ceiling = ceiling_scores(read_truth(folder).effects) if _has_truth(folder) else {}
         measure(folder, _scores(folder) | ceiling, ks, n_seeds)
-    if "fives" in parts:
-        measure(folder, {name: read_scores(folder, name) for name in RETRAINED}, (_FIVE,), n_seeds)
+    if "drops" in parts:
+        measure_drops(folder, n_seeds)
     if "publish" in parts:
         _publish(folder, published, is_own=is_own)
 
@@ -196,7 +205,7 @@ def _table(names: Sequence[str], ks: tuple[int, ...], n_seeds: int, out: Path, c
         Result("queries", n_queries, "", goal="at least 40", command=command),
         Result("distinct false words", len(wrong), "", goal="at least 30", command=command),
         *_tiers(names, truth, command),
-        *_fives(names, truth, n_seeds, command),
+        *_linear(names, truth, n_seeds, command),
         *_exchanged(names, truth, n_seeds, command),
         *_dealt_out(truth, n_seeds, command),
         Result("p-floor of a random bank", 1 / (1 + N_BANK), "", command=command),
@@ -205,24 +214,22 @@ def _table(names: Sequence[str], ks: tuple[int, ...], n_seeds: int, out: Path, c
     write_table(worlds, ks, more, (out / "NOTES.md").read_text(encoding="utf-8"), out, command)
 
 
-def _fives(names: Sequence[str], truth: Path, n_seeds: int, command: str) -> list[Result]:
-    """Flips and falls when the five rows are removed that retrains put first; nothing where that was not measured."""
+def _linear(names: Sequence[str], truth: Path, n_seeds: int, command: str) -> list[Result]:
+    """How well the scores foretell what random drops of a tenth of the rows do; nothing where that was not measured."""
     families = [pl.read_parquet(truth / name / "queries.parquet")["family"].to_list() for name in names]
-    try:
-        found = [effects(truth / name, {m: load_scores(truth / name)[m] for m in RETRAINED}, _FIVE, n_seeds) for name in names]
-    except KeyError:
-        return []
+    found = []
+    for name in names:
+        scores = {method: values for method, values in load_scores(truth / name).items() if method in METHODS}
+        try:
+            found.append(linear_scores(truth / name, {_ALL_ORDERS: read_truth(truth / name).dataset} | scores, n_seeds))
+        except KeyError:
+            return []
     results = []
-    for method in RETRAINED:
-        for what, unit, values in (
-            ("fall of log p", "nats", [f.falls[method].mean(axis=1) - f.random_falls.mean(axis=1) for f in found]),
-            ("flips", "share", [f.flips[method].mean(axis=1) - f.random_flips.mean(axis=1) for f in found]),
-        ):
-            mean, low, high = interval(values, families)
-            goal = "at least 0.8" if what == "flips" and method == RETRAINED[0] else ""
-            results.append(
-                Result(f"{what}, top {_FIVE} removed, minus random: {METHODS[method]}", mean, unit, low, high, goal, command)
-            )
+    for method, called in {_ALL_ORDERS: _ALL_ORDERS, **METHODS}.items():
+        if all(method in of_world for of_world in found):
+            mean, low, high = interval([of_world[method] for of_world in found], families)
+            what = f"linear datamodelling score, {N_DROPS} drops of a tenth of the rows: {called}"
+            results.append(Result(what, mean, "rank correlation", low, high, command=command))
     return results
 
 

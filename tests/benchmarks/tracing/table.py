@@ -153,12 +153,12 @@ def write_table(
     names = [CEILING, *(name for name in METHODS if all(name in world.agreement for world in worlds.values()))]
     results: list[Result] = []
 
-    def add(what: str, unit: str, values: Mapping[str, Sequence[Matrix]], goal: str = "") -> None:
+    def add(what: str, unit: str, values: Mapping[str, Sequence[Matrix]], goals: Mapping[str, str] = {}) -> None:
         top = interval(values[CEILING], families)[0]
         for name in names:
             mean, low, high = interval(values[name], families)
             called = METHODS.get(name, CEILING)
-            results.append(Result(f"{what}: {called}", mean, unit, low, high, goal, command))
+            results.append(Result(f"{what}: {called}", mean, unit, low, high, goals.get(name, ""), command))
             if name != CEILING and top > 0:
                 results.append(Result(f"{what}, share of the ceiling: {called}", mean / top, "share", command=command))
 
@@ -166,7 +166,7 @@ def write_table(
         gains = {name: [removal_gain(world, name, k) for world in worlds.values()] for name in names}
         add(f"fall of log p, top {k} removed, minus random", "nats", gains)
         flips = {name: [flip_gain(world, name, k) for world in worlds.values()] for name in names}
-        add(f"flips, top {k} removed, minus random", "share", flips)
+        add(f"flips, top {k} removed, minus random", "share", flips, {"tunescope+retrains": "at least 0.8"} if k > 1 else {})
         if k == HEADLINE_K:
             for name in names:
                 if name not in (CEILING, "tunescope"):
