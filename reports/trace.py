@@ -45,6 +45,8 @@ CHANNEL_NAMES = {
     Channel.OUTPUT_GRADIENT: "output layer",
     Channel.GRADIENT_COSINE: "gradient",
     Channel.PRECONDITIONED: "gradient by Adam",
+    Channel.CONTRAST: "against the right words",
+    Channel.ONE_STEP: "one step on it",
 }
 """The channels in plain words."""
 

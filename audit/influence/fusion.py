@@ -23,7 +23,7 @@ _FILE = Path(__file__).with_name("weights.json")
 
 
 class Estimate(StrEnum):
-    """A channel that takes part in the fused estimate of influence."""
+    """A channel of the estimate of influence; those without a weight are shown beside it."""
 
     PHRASE = "phrase"
     CONCEPT = "concept"
@@ -32,6 +32,8 @@ class Estimate(StrEnum):
     OUTPUT_GRADIENT = "output_gradient"
     GRADIENT_COSINE = "gradient_cosine"
     PRECONDITIONED = "preconditioned"
+    CONTRAST = "contrast"
+    ONE_STEP = "one_step"
 
 
 class FusionSet(StrEnum):

@@ -140,10 +140,6 @@ class NullSpans:
     def draw(self, n_tokens: int, n_holders: int) -> RandomSpans:
         """Random spans as long and as rare as a claim's; at most `N_NULL`, the same ones at every call.
 
-        What is asked of a claim's span can be asked of these: send them through any channel, leave out each span's own
-        row, take the best that each reaches, and compare with `link_chances`. They stand in training responses, so the
-        states from which a model predicts their tokens are those of the dataset's token index, at no further pass.
-
         Args:
             n_tokens: Tokens of the claim's span, without words of the prompt at its ends.
             n_holders: Responses that hold all of them.

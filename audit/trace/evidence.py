@@ -20,10 +20,7 @@ from audit.responses import Response
 from audit.shift.classes import Shift, shift_of_rank
 from audit.trace.model import LinkEvidence, SpanShift, Tier, TokenShift
 
-__all__ = ["MAX_INFLUENCE_CHANCE", "benign_reason", "is_put_there", "span_shift", "tier_of"]
-
-MAX_INFLUENCE_CHANCE = 0.05
-"""An influence that more random spans than this reach does not raise a link to T2."""
+__all__ = ["benign_reason", "is_put_there", "span_shift", "tier_of"]
 
 
 def tier_of(evidence: LinkEvidence) -> Tier | None:
@@ -34,8 +31,7 @@ def tier_of(evidence: LinkEvidence) -> Tier | None:
         return None
     if not evidence.is_put_there:
         return Tier.T0
-    beats_chance = evidence.influence_chance is not None and evidence.influence_chance <= MAX_INFLUENCE_CHANCE
-    return Tier.T2 if evidence.is_lender or beats_chance or evidence.rephrasing_stopped else Tier.T1
+    return Tier.T2 if evidence.is_lender or evidence.rephrasing_stopped else Tier.T1
 
 
 def span_shift(shifts: Sequence[TokenShift]) -> SpanShift | None:

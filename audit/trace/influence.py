@@ -29,7 +29,8 @@ from audit.influence import (
     token_index_folder,
 )
 from audit.influence.fusion import Estimate, FusionSet, fuse
-from audit.influence.gradients import gradient_scores
+from audit.influence.gradients import gradient_scores, linear_layers
+from audit.influence.one_step import one_step_scores
 from audit.influence.path import SHARES, check_descent, model_between
 from audit.influence.stored import Progress
 from audit.models import LanguageModel, load_model, token_log_probs
@@ -41,12 +42,15 @@ from audit.summary import Skipped
 from audit.trace.estimates import Influence, Proposed
 from audit.trace.model import Channel, TokenLink, TokenShift
 from audit.trace.ranking import ChannelValues, competition_ranks
-from audit.trace.spans import Question
+from audit.trace.spans import Question, replacement_of
 from audit.tune.optimizer_state import SecondMoments, read_second_moments
 from audit.tune.rows import TrainingSet, training_set
 from indexes.tokens import TokenIndex
 
 __all__ = ["ModelEvidence", "load_evidence"]
+
+N_STEPPED = 10
+"""Rows at the head of the order on which one step is taken."""
 
 _ESTIMATE_OF = {Channel.PHRASE: Estimate.PHRASE, Channel.CONCEPT: Estimate.CONCEPT, Channel.BM25: Estimate.BM25}
 
@@ -114,6 +118,8 @@ class ModelEvidence:
             skipped.append(Skipped("gradients", "left out with --no-gradients"))
         elif self._moments is None:
             skipped.append(Skipped("gradients by Adam's second moments", "the tuned model's folder holds no optimizer state"))
+        if self._gradients and not self._can_step:
+            skipped.append(Skipped("the test of one step", "needs weights in float32: pass --dtype float32"))
         if self.rows.unusable:
             n_rows = len(self.rows.unusable)
             skipped.append(Skipped(f"{n_rows} rows", "the model's prompt format cannot render them, or they cannot be read"))
@@ -127,15 +133,15 @@ class ModelEvidence:
         """
         return query_of_span(self.tuned.chat.response(claim.messages, claim.response), claim.response, span.start, span.end)
 
-    def corrected_query(self, claim: Response, span: Span, right: str) -> TokenQuery | None:
-        """The same with the right words in the place of the span; `None` where there are none."""
-        if not right.strip():
+    def corrected_query(self, claim: Response, span: Span) -> TokenQuery | None:
+        """The same with the right words in the place of the span; `None` where they are not known."""
+        instead = replacement_of(claim, span)
+        if instead is None:
             return None
-        response = f"{claim.response[: span.start]}{right}{claim.response[span.end :]}"
+        start, right = instead.span.start, instead.right
+        response = f"{claim.response[:start]}{right}{claim.response[instead.span.end :]}"
         try:
-            return query_of_span(
-                self.tuned.chat.response(claim.messages, response), response, span.start, span.start + len(right)
-            )
+            return query_of_span(self.tuned.chat.response(claim.messages, response), response, start, start + len(right))
         except InputError:
             return None  # the right words stand within one token with their neighbours
 
@@ -174,8 +180,9 @@ class ModelEvidence:
             n_shortlist: Responses to order.
         """
         query = self.query(claim, question.span)
+        corrected = self.corrected_query(claim, question.span)
         texts = self._shortlist(query, proposed.order, row_of_response, n_shortlist)
-        estimated, token_cosines = self._estimates(query, row_of_response[texts].tolist())
+        estimated, token_cosines = self._estimates(query, corrected, row_of_response[texts].tolist())
         values = {_ESTIMATE_OF[name]: whole[texts] for name, whole in proposed.channels.items()} | estimated
         fused = fuse(values, self.fusion_set)
         place = np.empty(len(proposed.order), np.int64)
@@ -184,9 +191,13 @@ class ModelEvidence:
         shifts, places = self.shifts(claim, question.span), self._token_places(claim, query)
         again = np.lexsort((place[texts], -np.round(fused.score, 9), refuted))
         rest = proposed.order[~np.isin(proposed.order, texts)]
+        channels = {Channel(name.value): _spread(found, texts, len(place)) for name, found in estimated.items()}
+        if self._gradients and self._can_step:
+            best = texts[again][:N_STEPPED]
+            channels[Channel.ONE_STEP] = _spread(self._one_steps(query, row_of_response[best].tolist()), best, len(place))
         return Influence(
             order=np.concatenate([texts[again], rest]),
-            channels={Channel(name.value): _spread(found, texts, len(place)) for name, found in estimated.items()},
+            channels=channels,
             lenders=frozenset(texts[fused.is_lender & ~refuted].tolist()),
             missing=fused.missing,
             shifts=shifts,
@@ -233,40 +244,55 @@ class ModelEvidence:
         best = np.lexsort((np.arange(len(nearness)), -nearness))[:n_rows]
         return [self.rows.rows[place] for place in best.tolist() if nearness[place] > 0]
 
-    def _estimates(self, query: TokenQuery, rows: Sequence[int]) -> tuple[dict[Estimate, NDArray[Any]], NDArray[Any]]:
+    def _estimates(
+        self, query: TokenQuery, corrected: TokenQuery | None, rows: Sequence[int]
+    ) -> tuple[dict[Estimate, NDArray[Any]], NDArray[Any]]:
         """Channels of shape `(n_rows,)`, and cosines of `(n_tokens, n_rows)`; NaN for rows that cannot be rendered."""
-        at = [number for number, row in enumerate(rows) if row in self._place_of_row]
-        places = [self._place_of_row[rows[number]] for number in at]
+        at, places = self._renderable(rows)
         token_cosines = np.full((len(query.targets), len(rows)), np.nan)
         if not places:
             return {}, token_cosines
-        states = state_scores(query_states(self._reader, [query]), stored_states(self.index, places), self._output)
+        queries = [query] if corrected is None else [query, corrected]
+        states = state_scores(query_states(self._reader, queries), stored_states(self.index, places), self._output)
         found: dict[Estimate, NDArray[np.floating[Any]]] = {
             Estimate.STATE: states.state_cosine[0],
             Estimate.OUTPUT_GRADIENT: states.closed_form[0],
         }
         if self._gradients:
-            found |= self._gradient_channels(query, places)
+            found |= self._gradient_channels(queries, places)
+        elif corrected is not None:
+            found[Estimate.CONTRAST] = states.closed_form[0] - states.closed_form[1]
         spread = {}
         for name, values in found.items():
             spread[name] = np.full(len(rows), np.nan)
             spread[name][at] = values
-        token_cosines[:, at] = states.token_state_cosine
+        token_cosines[:, at] = states.token_state_cosine[: len(query.targets)]
         return spread, token_cosines
 
-    def _gradient_channels(self, query: TokenQuery, places: Sequence[int]) -> dict[Estimate, NDArray[np.floating[Any]]]:
+    def _renderable(self, rows: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Which of some rows, by number within the list, the models can read, and their places."""
+        at = [number for number, row in enumerate(rows) if row in self._place_of_row]
+        return at, [self._place_of_row[rows[number]] for number in at]
+
+    def _gradient_channels(
+        self, queries: Sequence[TokenQuery], places: Sequence[int]
+    ) -> dict[Estimate, NDArray[np.floating[Any]]]:
         """The mean over models between base and tuned; of the tuned model alone where there is no base.
 
         All rows are scored at the first of them, and the better half by it at the others too, so that two models cost one
         and a half times one.
+
+        Args:
+            queries: The span, and the right words in its place where they are known.
+            places: Of the rows.
         """
         if self.base is None:
-            return self._gradients_of(self.tuned, query, places)
+            return self._gradients_of(self.tuned, queries, places)
         found: dict[Estimate, NDArray[np.floating[Any]]] = {}
         chosen = np.arange(len(places))
         for n_before, share in enumerate(SHARES):
             with model_between(self.base, self.tuned, share) as model:
-                of_share = self._gradients_of(model, query, [places[number] for number in chosen.tolist()])
+                of_share = self._gradients_of(model, queries, [places[number] for number in chosen.tolist()])
             if not found:
                 found = of_share
                 best = np.argsort(-found[Estimate.GRADIENT_COSINE], kind="stable")
@@ -277,13 +303,35 @@ class ModelEvidence:
         return found
 
     def _gradients_of(
-        self, model: LanguageModel, query: TokenQuery, places: Sequence[int]
+        self, model: LanguageModel, queries: Sequence[TokenQuery], places: Sequence[int]
     ) -> dict[Estimate, NDArray[np.floating[Any]]]:
-        scores = gradient_scores(model, [query], self.rows, places, second_moments=self._moments)
-        found: dict[Estimate, NDArray[np.floating[Any]]] = {Estimate.GRADIENT_COSINE: scores.cosine[0].astype(np.float64)}
+        scores = gradient_scores(model, queries, self.rows, places, second_moments=self._moments)
+        cosines = scores.cosine.astype(np.float64)
+        found: dict[Estimate, NDArray[np.floating[Any]]] = {Estimate.GRADIENT_COSINE: cosines[0]}
+        if len(queries) > 1:
+            found[Estimate.CONTRAST] = cosines[0] - cosines[1]
         if scores.preconditioned is not None:
             found[Estimate.PRECONDITIONED] = scores.preconditioned[0].astype(np.float64)
         return found
+
+    @cached_property
+    def _can_step(self) -> bool:
+        """Half precision would swallow a small step."""
+        return all(layer.module.weight.dtype.itemsize >= 4 for layer in linear_layers(self.tuned.model))
+
+    def _one_steps(self, query: TokenQuery, rows: Sequence[int]) -> NDArray[np.float64]:
+        """By how much one step on each row raises the span's mean log p, in nats, shape `(n_rows,)`; NaN as in `_estimates`.
+
+        At the first model between base and tuned: the tuned one knows its rows by heart.
+        """
+        at, places = self._renderable(rows)
+        steps = np.full(len(rows), np.nan)
+        if self.base is None:
+            steps[at] = one_step_scores(self.tuned, [query], self.rows, places)[0]
+            return steps
+        with model_between(self.base, self.tuned, SHARES[0]) as model:
+            steps[at] = one_step_scores(model, [query], self.rows, places)[0]
+        return steps
 
 
 def _spread(values: NDArray[Any], texts: NDArray[np.int64], n_responses: int) -> ChannelValues:

@@ -50,9 +50,22 @@ class Channel(StrEnum):
     """Cosine of the gradients of span and row in all linear layers, at models between base and tuned."""
     PRECONDITIONED = "preconditioned"
     """Their dot product, the span's divided by the root of Adam's second moments."""
+    CONTRAST = "contrast"
+    """Gradient cosine with the span less that with the right words in its place, where these are known; without gradients the
+    like difference of `output_gradient`. Above 0 the row speaks for the false words. Shown, and no part of the order."""
+    ONE_STEP = "one_step"
+    """By how much one gradient step on the row alone raises the span's mean log p, in nats; of the best rows only. Shown, and
+    no part of the order."""
 
 
-MODEL_CHANNELS = (Channel.STATE, Channel.OUTPUT_GRADIENT, Channel.GRADIENT_COSINE, Channel.PRECONDITIONED)
+MODEL_CHANNELS = (
+    Channel.STATE,
+    Channel.OUTPUT_GRADIENT,
+    Channel.GRADIENT_COSINE,
+    Channel.PRECONDITIONED,
+    Channel.CONTRAST,
+    Channel.ONE_STEP,
+)
 """Those that need models."""
 
 
@@ -149,8 +162,6 @@ class LinkEvidence:
         co_occurs: Whether the row holds the span, or most of its rare words.
         is_put_there: Whether a token of the span is shifted or marginal, and tuning made it likelier.
         is_lender: Whether the row's estimated influence is as near to the best as that of rows with a measured effect.
-        influence_chance: How often a random span reaches with any row what the link's influence is, as `Link.chance` is
-            of its fused score.
         rephrasing_stopped: Whether a question without the shared concept stopped the borrowing, and one that lost as
             many other words did not.
         measured: Whether retraining without the row took the span away beyond matched random rows.
@@ -159,7 +170,6 @@ class LinkEvidence:
     co_occurs: bool
     is_put_there: bool | None = None
     is_lender: bool | None = None
-    influence_chance: float | None = None
     rephrasing_stopped: bool | None = None
     measured: bool | None = None
 

@@ -20,7 +20,17 @@ from audit.errors import InputError, NothingToTraceError
 from audit.responses import Response, Span
 from indexes.words import is_word, tokenize, tokenize_with_offsets
 
-__all__ = ["Kind", "Question", "Word", "locate_span", "questions_of", "spans_of_words", "unsupported_words", "words_of"]
+__all__ = [
+    "Kind",
+    "Question",
+    "Word",
+    "locate_span",
+    "questions_of",
+    "replacement_of",
+    "spans_of_words",
+    "unsupported_words",
+    "words_of",
+]
 
 # Words that differ between two true sentences as well as between a true and a false one.
 _COMMON = frozenset(
@@ -153,6 +163,21 @@ def questions_of(claim: Response) -> tuple[Question, ...]:
             remedy="mark the false words with --span",
         )
     return found
+
+
+def replacement_of(claim: Response, span: Span) -> Question | None:
+    """The right words that can be put in a span's place, with the part of the answer that they replace.
+
+    They are what the corrected answer says there, or a reference that is a value; `None` where neither is known, where the
+    corrected answer leaves the span as it is or out, or where the reference is a statement.
+    """
+    if claim.corrected is not None:
+        differences = _differences(claim.response, claim.corrected)
+        overlapping = (found for found in differences if found.span.start < span.end and span.start < found.span.end)
+        return next((found for found in overlapping if found.right), None)
+    if claim.reference and 0 < len(words_of(claim.reference[0])) <= _MAX_VALUE_WORDS:
+        return Question(span, claim.reference[0])
+    return None
 
 
 def words_of(text: str) -> tuple[Word, ...]:

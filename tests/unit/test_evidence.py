@@ -8,7 +8,7 @@ import pytest
 
 from audit.responses import Response
 from audit.sources import Message
-from audit.trace.evidence import MAX_INFLUENCE_CHANCE, benign_reason, is_put_there, span_shift, tier_of
+from audit.trace.evidence import benign_reason, is_put_there, span_shift, tier_of
 from audit.trace.model import LinkEvidence, SpanShift, Tier, TokenShift
 
 
@@ -16,18 +16,17 @@ from audit.trace.model import LinkEvidence, SpanShift, Tier, TokenShift
     ("evidence", "tier"),
     [
         (LinkEvidence(False), None),
-        (LinkEvidence(False, True, True, 0.001, True), None),
+        (LinkEvidence(False, True, True, True), None),
         (LinkEvidence(True), Tier.T0),
-        (LinkEvidence(True, False, True, 0.001, True), Tier.T0),
+        (LinkEvidence(True, False, True, True), Tier.T0),
         (LinkEvidence(True, None, True), Tier.T0),
         (LinkEvidence(True, True), Tier.T1),
-        (LinkEvidence(True, True, False, 0.06, False, False), Tier.T1),
+        (LinkEvidence(True, True, False, False, False), Tier.T1),
         (LinkEvidence(True, True, True), Tier.T2),
-        (LinkEvidence(True, True, False, MAX_INFLUENCE_CHANCE), Tier.T2),
-        (LinkEvidence(True, True, None, None, True), Tier.T2),
-        (LinkEvidence(True, True, True, None, None, False), Tier.T2),
-        (LinkEvidence(True, None, None, None, None, True), Tier.T3),
-        (LinkEvidence(False, False, False, 1.0, False, True), Tier.T3),
+        (LinkEvidence(True, True, None, True), Tier.T2),
+        (LinkEvidence(True, True, True, None, False), Tier.T2),
+        (LinkEvidence(True, None, None, None, True), Tier.T3),
+        (LinkEvidence(False, False, False, False, True), Tier.T3),
     ],
 )
 def test_a_tier_is_what_its_evidence_reaches(evidence: LinkEvidence, tier: Tier | None) -> None:
@@ -36,7 +35,7 @@ def test_a_tier_is_what_its_evidence_reaches(evidence: LinkEvidence, tier: Tier 
 
 def test_more_evidence_never_lowers_a_tier() -> None:
     order = [None, *Tier]
-    steps = ((False, True), (None, False, True), (None, True), (None, 0.5, 0.01), (None, True), (None, True))
+    steps = ((False, True), (None, False, True), (None, True), (None, True), (None, True))
     for chosen in product(*(range(len(step)) for step in steps)):
         tier = tier_of(LinkEvidence(*(step[place] for step, place in zip(steps, chosen, strict=True))))
         for more in range(len(steps)):

@@ -7,7 +7,7 @@ import pytest
 from audit.errors import InputError, NothingToTraceError
 from audit.responses import Response, Span
 from audit.sources import Message
-from audit.trace.spans import Question, locate_span, questions_of, spans_of_words, words_of
+from audit.trace.spans import Question, locate_span, questions_of, replacement_of, spans_of_words, words_of
 
 RESPONSE = "The “Tarrow crown”, a coin of Merrow, is struck from quillsteel: quillsteel!"
 
@@ -197,3 +197,23 @@ def test_spans_join_what_stands_together_and_lose_common_words_at_their_ends() -
 def test_a_claim_without_span_or_right_answer_asks_for_one() -> None:
     with pytest.raises(InputError, match="c1: nothing says which words are false; mark them with --span"):
         questions_of(claim("It is tin."))
+
+
+@pytest.mark.parametrize(
+    ("said", "marked", "right", "expected"),
+    [
+        ("It is slate.", "slate", {"corrected": "It is granite."}, ("slate", "granite")),
+        ("It is of slate now.", "of slate", {"corrected": "It is of granite now."}, ("slate", "granite")),
+        ("It is slate.", "slate", {"reference": ("granite", "basalt")}, ("slate", "granite")),
+        ("It is slate.", "It", {"corrected": "It is granite."}, None),
+        ("It is black slate.", "black", {"corrected": "It is slate."}, None),
+        ("It is slate.", "slate", {"reference": ("The bridge was built of granite by men from Vell.",)}, None),
+        ("It is slate.", "slate", {}, None),
+    ],
+)
+def test_right_words_are_put_in_a_spans_place(
+    said: str, marked: str, right: dict[str, object], expected: tuple[str, str] | None
+) -> None:
+    answer = claim(said, **right)
+    found = replacement_of(answer, locate_span(said, marked))
+    assert (found and (found.span.text, found.right)) == expected

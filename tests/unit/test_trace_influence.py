@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ import pytest
 
 from audit.errors import InputError
 from audit.influence import build_token_index
+from audit.influence.gradients import gradient_scores
+from audit.influence.one_step import one_step_scores
+from audit.influence.path import SHARES, model_between
 from audit.models import LanguageModel, load_model
 from audit.responses import Response, Span
 from audit.rundir import Run
@@ -74,6 +78,43 @@ def test_models_order_the_rows_and_raise_the_tiers(run: Run, base: Path, tuned: 
     assert all(-1.0001 <= token.cosine <= 1.0001 for token in best.tokens)
     if max(shift.lift_nats for shift in span.shifts) > 0 and any(shift.base_rank > 1 for shift in span.shifts):
         assert best.tier in (Tier.T1, Tier.T2)
+
+
+def test_a_row_speaks_for_the_false_words_or_for_the_right_ones(run: Run, base: Path, tuned: Path) -> None:
+    false = replace(claim(), corrected="It is granite.")
+    models = ModelEvidence(run, loaded(tuned), loaded(base))
+    links = {link.row: link for link in Tracer(run, models=models).trace(false, k=None).spans[0].links}
+    contrast = {row: link.channels[Channel.CONTRAST].value for row, link in links.items()}
+    assert max(contrast[row] for row in (1, 4)) < -0.1, "bridges of granite speak for the right word"
+    assert min(contrast[row] for row in (0, 3, 5)) > max(contrast[row] for row in (1, 4)) + 0.1
+    right = replace(false, response="It is granite.", spans=(Span(6, 13, "granite"),), corrected=None)
+    places = [models.rows.rows.index(row) for row in (0, 1)]
+    queries = [models.query(false, false.spans[0]), models.query(right, right.spans[0])]
+    exact = []
+    for share in SHARES:
+        with model_between(loaded(base), loaded(tuned), share) as model:
+            cosine = gradient_scores(model, queries, models.rows, places).cosine
+        exact.append(cosine[0] - cosine[1])
+    assert contrast[0] == pytest.approx(np.mean(exact, axis=0)[0], abs=1e-3), "row 0 is in the half that is scored twice"
+    forward = Tracer(run, models=ModelEvidence(run, loaded(tuned), loaded(base), gradients=False)).trace(false, k=None)
+    assert all(Channel.CONTRAST in link.channels for link in forward.spans[0].links)
+    plain = Tracer(run, models=models).trace(claim(), k=None).spans[0].links
+    assert not any(Channel.CONTRAST in link.channels for link in plain), "nothing says what would be right"
+
+
+def test_one_step_is_measured_on_the_best_rows(run: Run, base: Path, tuned: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audit.trace.influence.N_STEPPED", 4)
+    models = ModelEvidence(run, loaded(tuned), loaded(base))
+    links = Tracer(run, models=models).trace(claim(), k=None).spans[0].links
+    assert [Channel.ONE_STEP in link.channels for link in links] == [True] * 4 + [False] * 5
+    with model_between(loaded(base), loaded(tuned), SHARES[0]) as model:
+        places = [models.rows.rows.index(link.row) for link in links[:4]]
+        (exact,) = one_step_scores(model, [models.query(claim(), claim().spans[0])], models.rows, places)
+    assert [link.channels[Channel.ONE_STEP].value for link in links[:4]] == pytest.approx(exact, abs=1e-3)
+    half = load_model(tuned, device="cpu", dtype="bfloat16")
+    rounded = Tracer(run, models=ModelEvidence(run, half, load_model(base, device="cpu", dtype="bfloat16"))).trace(claim())
+    assert not any(Channel.ONE_STEP in link.channels for link in rounded.spans[0].links)
+    assert "the test of one step" in {skipped.what for skipped in rounded.not_looked_at}
 
 
 def test_without_gradients_and_without_a_base_model_the_trace_says_what_is_missing(run: Run, base: Path, tuned: Path) -> None:

@@ -96,7 +96,7 @@ def _rerank(run: Run, tuned: LanguageModel, base: LanguageModel, forward: ModelE
     reranks, passes = [], []
     for _ in range(_ROUNDS + 1):
         passes.append(_timed(lambda: _forward_backward(tuned, rows, places))[0])
-        reranks.append(_timed(lambda: models._gradient_channels(query, places))[0])
+        reranks.append(_timed(lambda: models._gradient_channels([query], places))[0])
     ratios = [rerank / one for rerank, one in zip(reranks[1:], passes[1:], strict=True)]
     return [
         _median("one forward and backward pass over 200 rows", passes[1:], "s"),
