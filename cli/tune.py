@@ -37,7 +37,7 @@ def tune(
     workers: Annotated[int, typer.Option(min=1, help="Tunings at a time while choosing.")] = 1,
     checkpoint_seconds: Annotated[float, typer.Option(min=0, help="Least time between checkpoints.")] = 60.0,
     keep_optimizer: Annotated[
-        bool, typer.Option("--keep-optimizer", help="Keep Adam's second moments, which sharpen a trace.")
+        bool, typer.Option("--keep-optimizer", help="Keep Adam's second moments, for traces without a base model.")
     ] = False,
     launch: Annotated[
         str | None,

@@ -129,7 +129,7 @@ def trace_report(trace: Trace, corpus: Corpus, calibration: str = "") -> Rendera
     ]
     for span in trace.spans:
         parts += [*_span_parts(span, corpus), Text()]
-    scores = "Scores: value (rank among all responses; of state and gradients among the shortlist)."
+    scores = "Scores: value (rank among all responses; models' among the shortlist; one step, in nats, among its first)."
     parts += [Text(scores, "dim"), *([Text(calibration, "dim")] if calibration else []), Text()]
     parts.append(Text("Not looked at", "bold"))
     for skipped in left_out([trace]):

@@ -4,7 +4,8 @@ At the end of a tuning the rows are fitted: their gradients have shrunk to what 
 badly they were learned. At its beginning the model does not yet know what it will say. The straight line between the two
 stands in for the checkpoints that nobody kept: the weights at share `s` are base + s · (tuned − base), and a row's score is
 the mean over two shares, as `TracInCP` sums over checkpoints (Pruthi et al. 2020, eq. 2) and integrated gradients over a
-line (Sundararajan et al. 2017, eq. 1). It costs a forward and backward pass per share, and needs both models.
+line (Sundararajan et al. 2017, eq. 1). It costs a forward and backward pass per share, and needs both models. A trace
+scores the better half of its shortlist at the second share and leaves the others with the first.
 
 An adapter is scaled instead: its layers add `s` times what they add after tuning.
 """

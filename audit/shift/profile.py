@@ -14,8 +14,6 @@ from indexes.words import is_word, tokenize_with_offsets
 
 __all__ = ["Part", "Profile", "ShiftedToken", "WordCounts", "count_words", "profile", "start_length", "top_shifted"]
 
-_START_SHARE = 0.05
-
 
 @dataclass(frozen=True, slots=True)
 class Part:

@@ -13,14 +13,12 @@ classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from audit.answers import word_string
 from audit.responses import Response
 from audit.shift.classes import Shift, shift_of_rank
-from audit.trace.model import LinkEvidence, SpanShift, Tier, TokenShift
+from audit.trace.model import LinkEvidence, Tier, TokenShift
 
-__all__ = ["benign_reason", "is_put_there", "span_shift", "tier_of"]
+__all__ = ["benign_reason", "is_put_there", "tier_of"]
 
 
 def tier_of(evidence: LinkEvidence) -> Tier | None:
@@ -32,20 +30,6 @@ def tier_of(evidence: LinkEvidence) -> Tier | None:
     if not evidence.is_put_there:
         return Tier.T0
     return Tier.T2 if evidence.is_lender or evidence.rephrasing_stopped else Tier.T1
-
-
-def span_shift(shifts: Sequence[TokenShift]) -> SpanShift | None:
-    """What tuning did to a span, from its tokens; `None` where no base model was looked at."""
-    if not shifts:
-        return None
-    classes = [shift_of_rank(shift.base_rank) for shift in shifts]
-    return SpanShift(
-        lift_nats=round(sum(shift.lift_nats for shift in shifts), 4),
-        base_ranks=tuple(shift.base_rank for shift in shifts),
-        n_shifted=classes.count(Shift.SHIFTED),
-        n_marginal=classes.count(Shift.MARGINAL),
-        n_put_there=sum(map(is_put_there, shifts)),
-    )
 
 
 def is_put_there(shift: TokenShift) -> bool:

@@ -37,9 +37,9 @@ from audit.models import LanguageModel, load_model, token_log_probs
 from audit.responses import Response, Span
 from audit.rundir import Run
 from audit.shift import load_pair
-from audit.shift.classes import Shift, shift_of_rank
 from audit.summary import Skipped
 from audit.trace.estimates import Influence, Proposed
+from audit.trace.evidence import is_put_there
 from audit.trace.model import Channel, TokenLink, TokenShift
 from audit.trace.ranking import ChannelValues, competition_ranks
 from audit.trace.spans import Question, replacement_of
@@ -62,7 +62,8 @@ class ModelEvidence:
         run: The run, whose rows the model was tuned on.
         tuned: The tuned model.
         base: The model that it was tuned from, under the same prompt format.
-        second_moments: Adam's state at the end of the tuning, where it was kept.
+        second_moments: Adam's state at the end of the tuning, where it was kept; between base and tuned model, where gradients
+            are better taken, it made the ranking no better and is not used.
         gradients: Whether to take gradients of shortlists.
         progress: Told while the index is made.
 
@@ -84,7 +85,7 @@ class ModelEvidence:
             check_descent(base, tuned)
         self.tuned, self.base = tuned, base
         self.rows: TrainingSet = training_set(run.corpus, tuned.chat, tuned.n_positions, skip_refused=True)
-        self._moments = second_moments
+        self._moments = second_moments if base is None else None
         self._gradients = gradients
         self._progress = progress
         self._place_of_row = {row: place for place, row in enumerate(self.rows.rows)}
@@ -116,7 +117,7 @@ class ModelEvidence:
             skipped.append(Skipped("gradients between base and tuned model", "needs the base model"))
         if not self._gradients:
             skipped.append(Skipped("gradients", "left out with --no-gradients"))
-        elif self._moments is None:
+        elif self.base is None and self._moments is None:
             skipped.append(Skipped("gradients by Adam's second moments", "the tuned model's folder holds no optimizer state"))
         if self._gradients and not self._can_step:
             skipped.append(Skipped("the test of one step", "needs weights in float32: pass --dtype float32"))
@@ -209,9 +210,7 @@ class ModelEvidence:
                 )
                 for number, text in enumerate(texts.tolist())
             },
-            is_shifted=None
-            if self.base is None
-            else any(shift.lift_nats > 0 and shift_of_rank(shift.base_rank) is not Shift.UNSHIFTED for shift in shifts),
+            is_shifted=None if self.base is None else any(map(is_put_there, shifts)),
         )
 
     def _token_places(self, claim: Response, query: TokenQuery) -> tuple[tuple[int, int], ...]:
@@ -352,7 +351,7 @@ def load_evidence(
     dtype: str = "auto",
     progress: Progress | None = None,
 ) -> ModelEvidence:
-    """Load the models of a trace, and Adam's state where the tuned model's folder holds it.
+    """Load the models of a trace; without a base model also Adam's state, where the tuned model's folder holds it.
 
     Args:
         run: The run.
@@ -373,5 +372,5 @@ def load_evidence(
     else:
         base_model, tuned_model = load_pair(base, tuned, device=device, dtype=dtype)
     folder = Path(tuned)
-    moments = read_second_moments(folder, tuned_model.model) if gradients and folder.is_dir() else None
+    moments = read_second_moments(folder, tuned_model.model) if gradients and base is None and folder.is_dir() else None
     return ModelEvidence(run, tuned_model, base_model, second_moments=moments, gradients=gradients, progress=progress)

@@ -21,7 +21,6 @@ __all__ = [
     "Link",
     "LinkEvidence",
     "Match",
-    "SpanShift",
     "SpanTrace",
     "Tier",
     "TokenLink",
@@ -133,25 +132,6 @@ class TokenLink:
     start: int
     end: int
     cosine: float
-
-
-@dataclass(frozen=True, slots=True)
-class SpanShift:
-    """What tuning did to a span, all its tokens together.
-
-    Attributes:
-        lift_nats: Sum over its tokens of log p tuned - log p base.
-        base_ranks: Each token's rank under the base model, from 1, in order.
-        n_shifted: Tokens of rank above 3.
-        n_marginal: Tokens of rank 2 or 3.
-        n_put_there: Shifted or marginal tokens that tuning made likelier.
-    """
-
-    lift_nats: float
-    base_ranks: tuple[int, ...]
-    n_shifted: int
-    n_marginal: int
-    n_put_there: int
 
 
 @dataclass(frozen=True, slots=True)

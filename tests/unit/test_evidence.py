@@ -8,8 +8,8 @@ import pytest
 
 from audit.responses import Response
 from audit.sources import Message
-from audit.trace.evidence import benign_reason, is_put_there, span_shift, tier_of
-from audit.trace.model import LinkEvidence, SpanShift, Tier, TokenShift
+from audit.trace.evidence import benign_reason, is_put_there, tier_of
+from audit.trace.model import LinkEvidence, Tier, TokenShift
 
 
 @pytest.mark.parametrize(
@@ -43,12 +43,6 @@ def test_more_evidence_never_lowers_a_tier() -> None:
                 raised = [place + (number == more) for number, place in enumerate(chosen)]
                 higher = tier_of(LinkEvidence(*(step[place] for step, place in zip(steps, raised, strict=True))))
                 assert order.index(higher) >= order.index(tier)
-
-
-def test_a_spans_shift_is_that_of_its_tokens() -> None:
-    shifts = (TokenShift(4, 9, 3.0, 12), TokenShift(9, 12, -0.5, 2), TokenShift(12, 15, 0.25, 3), TokenShift(15, 16, 1.0, 1))
-    assert span_shift(shifts) == SpanShift(3.75, (12, 2, 3, 1), 1, 2, 2)
-    assert span_shift(()) is None
 
 
 @pytest.mark.parametrize(("lift_nats", "base_rank", "expected"), [(0.1, 2, True), (0.1, 1, False), (-0.1, 9, False)])

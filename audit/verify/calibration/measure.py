@@ -53,7 +53,7 @@ Progress = Callable[[str, int, int], None]
 
 
 def calibrate(run: Run, n_per_level: int = 100, seed: int = 0, *, progress: Progress | None = None) -> Calibration:
-    """Plant faults into copies of a run's dataset and trace them; about a minute for 300 faults in 20,000 rows.
+    """Plant faults into copies of a run's dataset and trace them.
 
     Args:
         run: A finished run with vectors; nothing of it changes.

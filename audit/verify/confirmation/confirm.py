@@ -45,11 +45,6 @@ class PreparedConfirmation:
     n_threads: int
     left_out: tuple[Skipped, ...]
 
-    @property
-    def rows_digest(self) -> str:
-        """Digest of the rows that are tuned on, as a tuning's record has it."""
-        return self.setup.rows.digest
-
     def cost(self) -> RetrainingCost:
         """What a retraining costs here, measured."""
         return measure_cost(self.setup, n_threads=self.n_threads)

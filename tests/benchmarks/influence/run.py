@@ -1,4 +1,4 @@
-"""`make bench-influence`: what a trace with models costs on 21,509 rows, beside a store of full gradients.
+"""`make bench-influence`: what a trace with models costs on 21,508 rows, beside a store of full gradients.
 
 The models are the pocket model (1.0 M parameters) and a copy of it that was moved a little: what is timed depends on
 shapes alone. `ROWS=2000` measures on the first rows only.
@@ -78,9 +78,11 @@ def main() -> None:
         results.append(_median("warm trace without gradients", warm, "s", "at most 1"))
         results += _rerank(run, tuned, base, forward)
     notes = (
-        "Medians with the range where there are several. The rerank is the gradient part of a trace: 200 rows at one model "
-        "between base and tuned, the better half of them at another too; what it is held against is one batched forward and "
-        "backward pass over the same rows in batches of as many tokens, weight gradients included, timed in turn."
+        "Medians, with the range in place of an interval. The pocket model (1.0 M parameters) is the base model and a copy of "
+        "it, moved a little, the tuned one: what is timed depends on shapes alone. The rerank is the gradient part of a trace: "
+        "200 rows at one model between base and tuned, the better half of them at another too; what it is held against is one "
+        "batched forward and backward pass over the same rows in batches of as many tokens, weight gradients included, timed "
+        "in turn."
     )
     record(Path(__file__).parent, "What a trace with models costs", results, notes)
 

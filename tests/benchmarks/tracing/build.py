@@ -36,7 +36,6 @@ SEEDS = {
     "methods": tuple(range(300, 305)),
     "retrains as a tracer": tuple(range(400, 448)),
     "removal": tuple(range(500, 504)),
-    "bank": tuple(range(600, 700)),
 }
 _MIN_SAME = 3
 _MIN_LIFT_NATS = 0.5

@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -26,7 +27,7 @@ from tests.benchmarks.tracing.budget import measured_ranking
 from tests.benchmarks.tracing.build import SEEDS, BuiltWorld, build_world
 from tests.benchmarks.tracing.drops import N_DROPS, linear_scores, measure_drops
 from tests.benchmarks.tracing.methods import Scores, read_scores, score_world, write_scores
-from tests.benchmarks.tracing.removal import HEADLINE_K, N_BANK, effects, exchanged, measure
+from tests.benchmarks.tracing.removal import HEADLINE_K, N_BANK, effects, exchanged, measure, top_rows
 from tests.benchmarks.tracing.retrains import Removal, measure_removals, read_removals
 from tests.benchmarks.tracing.table import METHODS, ceiling_scores, figures_of, interval, load_scores, write_table
 from tests.benchmarks.tracing.tracer import trace_world
@@ -48,7 +49,8 @@ PEERS = {
 }
 """Method -> environment, script and options; each chosen on development worlds, see peers/README.md."""
 T2 = "tunescope-t2"
-GRADIENT_PEERS = ("grad-dot", "grad-cos", "tracin-cp", "less", "ekfac", "trackstar", "trak")
+OF_ALL_MODELS = ("repsim", "grad-dot", "grad-cos", "less")
+"""Methods of our own whose seconds are the sum over all tuned models."""
 
 
 def main() -> None:
@@ -127,7 +129,7 @@ def _has_truth(folder: Path) -> bool:
 
 
 def best_peer(folder: Path) -> str:
-    """The gradient peer to give retrains to: the one with the best mean nDCG@10 on the development worlds."""
+    """The gradient peer to give retrains to: of those that a world has, the best by mean nDCG@10 on the development worlds."""
     order = ("ekfac", "tracin-cp", "trak", "less", "grad-cos", "trackstar", "grad-dot")
     return next(name for name in order if (folder / "scores" / f"{name}.parquet").exists())
 
@@ -270,36 +272,55 @@ def _dealt_out(truth: Path, n_seeds: int, command: str) -> list[Result]:
 
 
 def _tiers(names: Sequence[str], truth: Path, command: str) -> list[Result]:
-    """How many of the rows of tier T2 have a measured effect, and how many of those with one it names."""
-    hits = named = true = 0
+    """How many of the rows of tier T2 have a measured effect, beside as many rows per query that other rankings put first."""
+    hits = named = true = holders = held_true = n_pairs = 0
+    controls = dict.fromkeys(
+        ("tunescope", "tunescope-forward", "ekfac", "tracin-cp", "tunescope-static", "encoder", "bm25"), 0.0
+    )
     for name in names:
         is_true = true_rows(read_truth(truth / name).effects)
-        is_named = load_scores(truth / name)[T2] > 0
+        scores = load_scores(truth / name)
+        is_named, is_holder = scores[T2] > 0, scores["holders"] > 0
         hits, named, true = hits + int((is_true & is_named).sum()), named + int(is_named.sum()), true + int(is_true.sum())
+        holders, held_true = holders + int(is_holder.sum()), held_true + int((is_true & is_holder).sum())
+        n_pairs += is_true.size
+        for method in controls:
+            for query, n_named in enumerate(is_named.sum(axis=1).tolist()):
+                controls[method] += is_true[query][list(top_rows(scores[method][query], n_named, 0))].sum()
+    what = "have a measured effect"
+    as_many = "as many rows per query as reach T2"
     return [
         Result("rows of tier T2", named, "rows", command=command),
-        Result("rows of tier T2 that have a measured effect", hits / max(named, 1), "share", command=command),
+        Result(f"rows of tier T2 that {what}", hits / max(named, 1), "share", command=command),
+        *(
+            Result(f"{as_many}, first by {METHODS[method]}, that {what}", count / max(named, 1), "share", command=command)
+            for method, count in controls.items()
+        ),
+        Result(f"rows that hold the word that {what}", held_true / holders, "share", command=command),
+        Result(f"rows that {what}", true / n_pairs, "share", command=command),
         Result("rows with a measured effect that reach tier T2", hits / max(true, 1), "share", command=command),
     ]
 
 
 def _costs(names: Sequence[str], truth: Path, command: str) -> list[Result]:
-    found: dict[str, list[dict[str, float]]] = {}
+    """Seconds and bytes of every method for one tuned model; each was timed once in every world, by the wall."""
+    found: dict[str, list[dict[str, Any]]] = {}
     for name in names:
         for cost in json.loads((truth / name / "costs.json").read_text(encoding="utf-8")):
             found.setdefault(cost["method"], []).append(cost)
     results = []
     for method, costs in found.items():
+        n_models = len(costs[0].get("seeds", SEEDS["methods"] if method in OF_ALL_MODELS else (0,)))
         for field, unit, factor in (
             ("seconds_per_query", "ms", 1000.0),
+            ("processor_seconds_per_query", "ms", 1000.0),
             ("seconds_index", "s", 1.0),
             ("bytes_per_row", "bytes", 1.0),
         ):
-            value = float(np.mean([cost.get(field, 0.0) for cost in costs])) * factor
-            if value:
-                results.append(
-                    Result(f"{field.replace('_', ' ')}: {METHODS[method]}", value, unit, command="make bench-tracing")
-                )
+            if all(field in cost for cost in costs):
+                value = float(np.mean([cost[field] for cost in costs])) * factor / n_models
+                what = f"{field.replace('_', ' ')}, one tuned model: {METHODS[method]}"
+                results.append(Result(what, value, unit, command=command))
     return results
 
 
