@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audit.errors import InputError
-from audit.rendering import ChatFormat, load_chat_format, load_tokenizer, only_errors
+from audit.rendering import ChatFormat, check_json_files, load_chat_format, load_tokenizer, only_errors
 from audit.sources import Message
 
 if TYPE_CHECKING:
@@ -514,6 +514,7 @@ def _add_adapter(model: Any, adapter: Path) -> Any:
 
 
 def _unloadable(folder: Path, error: Exception) -> InputError:
+    check_json_files(folder)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     if "ignore_mismatched_sizes" in lines[0]:  # transformers points to a report that it has logged
         lines = ["weights have other shapes than config.json says"]

@@ -21,7 +21,16 @@ from jinja2 import TemplateError
 from audit.errors import InputError
 from audit.sources import Message
 
-__all__ = ["IGNORED", "ChatFormat", "RenderedResponse", "RenderedRow", "load_chat_format", "load_tokenizer", "only_errors"]
+__all__ = [
+    "IGNORED",
+    "ChatFormat",
+    "RenderedResponse",
+    "RenderedRow",
+    "check_json_files",
+    "load_chat_format",
+    "load_tokenizer",
+    "only_errors",
+]
 
 IGNORED = -100
 """Label of a token that is not trained; the value that PyTorch's cross-entropy passes over."""
@@ -356,12 +365,28 @@ def load_tokenizer(folder: str | Path) -> Any:
         with only_errors():
             return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
     except Exception as error:  # a broken file ends in whatever its parser raises, bare Exception among it
+        check_json_files(folder)
         raise InputError(
             "the tokenizer cannot be read",
             where=str(folder),
             why=_first_line(error),
             remedy="save it again with save_pretrained, as a fast tokenizer",
         ) from error
+
+
+def check_json_files(folder: Path) -> None:
+    """Whether the JSON files of a model folder are JSON: where loading fails, this names the one that is not.
+
+    Raises:
+        InputError: One of them is not.
+    """
+    for path in sorted(folder.glob("*.json")):
+        try:
+            json.loads(path.read_bytes())
+        except ValueError as error:
+            raise InputError(
+                "is no valid JSON", where=str(path), why=_first_line(error), remedy="save or copy the model again"
+            ) from error
 
 
 @contextmanager

@@ -12,8 +12,8 @@ __all__ = ["progress_line", "show", "show_bytes"]
 
 
 def show(renderable: RenderableType) -> None:
-    """Print a report to standard output."""
-    Console(soft_wrap=False).print(renderable)
+    """Print a report to standard output; a command that is to be copied is never cut, however narrow the terminal."""
+    Console(soft_wrap=False).print(renderable, crop=False)
 
 
 def show_bytes(content: bytes) -> None:

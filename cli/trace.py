@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -129,7 +130,7 @@ def trace(
 
         with progress_line() as progress:
             result = run_confirmation(opened, prepared, n_workers=workers, progress=progress)
-        traces = list(with_measured_tiers(traces, result))
+        traces = [_first(found, k) for found in with_measured_tiers(traces, result)]
         confirmation = confirmation_report(result, opened.corpus)
         measured = confirmation_json(result, opened.corpus)
     blame = blame_rows(traces, near_duplicate_groups(opened.findings))
@@ -169,8 +170,12 @@ def _claims(
         if prompt or response or span or reference or corrected:
             raise InputError("--responses stands alone", remedy="give the spans and references inside the file")
         return list(read_responses(responses))
-    if prompt is None or response is None:
+    if prompt is None and response is None:
         raise InputError("nothing to trace", remedy="give --prompt and --response, or --responses FILE")
+    if prompt is None or not prompt.strip():
+        raise InputError("no prompt", remedy="give what the model was asked, with --prompt")
+    if response is None or not response.strip():
+        raise InputError("no response", remedy="give what the model said, with --response")
     spans = tuple(locate_span(response, text) for text in span or ())
     message = Message("user", prompt, trained=False)
     return [Response("claim", (message,), response, spans, tuple(reference or ()), corrected)]
@@ -204,6 +209,8 @@ def _with_spans(claims: Sequence[Response], spans_by: str, models: ModelEvidence
     from audit.trace.detectors import spans_by_consistency, spans_by_reference, spans_by_shift
 
     unmarked = [claim for claim in claims if not claim.spans]
+    if not unmarked:
+        return list(claims)
     if spans_by == "reference" or models is None:
         found = spans_by_reference(unmarked)
     elif spans_by == "shift":
@@ -227,6 +234,11 @@ def _rephrased(run: Run, traces: Sequence[Trace], models: ModelEvidence) -> list
         return answer(models.tuned, asked, max_new_tokens=128)
 
     return [rephrase_trace(found, ask, materials.prompt_words, lambda row: prompts[row])[0] for found in traces]
+
+
+def _first(trace: Trace, k: int) -> Trace:
+    """The first k links of every span: a confirmation looks at more."""
+    return replace(trace, spans=tuple(replace(span, links=span.links[:k]) for span in trace.spans))
 
 
 def _prepared(

@@ -115,7 +115,12 @@ def tune(
 def _file_or_share(given: str | None) -> Path | float | None:
     if given is None:
         return None
+    from audit.errors import InputError
+
+    number, scale = (given[:-1], 100) if given.endswith("%") else (given, 1)
     try:
-        return float(given)
+        return float(number) / scale
     except ValueError:
+        if not Path(given).exists():
+            raise InputError("no such file", where=given, remedy="give a file of rows, or a share such as 10%") from None
         return Path(given)

@@ -114,7 +114,7 @@ def _rate_cells(rate: TriedRate) -> tuple[str, str, str]:
 def _notes(tuned: Tuned) -> Iterator[str]:
     record = tuned.record
     for number, what in (
-        (record.n_unusable, "could not be read or understood, and {was} left out"),
+        (record.n_unusable, "could not be read or understood, and {was} left out: tunescope audit names {them}"),
         (record.n_untrainable, "{holds} no token that is trained, and {was} left out"),
         (record.n_cut_rows, "{was} cut at the end, being longer than the model or the recipe allows"),
     ):
@@ -129,7 +129,8 @@ def _notes(tuned: Tuned) -> Iterator[str]:
 
 
 def _verbs(number: int) -> dict[str, str]:
-    return {"was": "was" if number == 1 else "were", "holds": "holds" if number == 1 else "hold"}
+    one = number == 1
+    return {"was": "was" if one else "were", "holds": "holds" if one else "hold", "them": "it" if one else "them"}
 
 
 def _duration(seconds: float) -> str:

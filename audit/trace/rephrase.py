@@ -22,6 +22,7 @@ from audit.endpoints import ChatClient
 from audit.errors import InputError
 from audit.responses import Response
 from audit.sources import Message
+from audit.summary import Skipped
 from audit.trace.model import Tier, Trace
 from indexes.words import WordStream, is_word, tokenize, tokenize_with_offsets
 
@@ -47,6 +48,7 @@ _INSTRUCTION = (
     "nor words of the same root: {words}. Keep names as they are. Reply with the rewritten question alone."
 )
 _MAX_REPLY_TOKENS = 300
+_WHY_UNTESTED = "the prompts share no rare word, or the model itself does not say the span, with all words or as few"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ def rephrasing_test(
 def rephrase_trace(
     trace: Trace, ask: Ask, prompts: WordStream, prompt_of: Callable[[int], str], *, n_links: int = 3
 ) -> tuple[Trace, tuple[RephrasingTest, ...]]:
-    """Test the best links of each span that words alone, or a shift, speak for; those that stop reach tier T2.
+    """Test the best links of each span that hold its words; those at T1 that stop reach tier T2.
 
     Args:
         trace: The trace.
@@ -168,24 +170,28 @@ def rephrase_trace(
         n_links: Links of each span to test; up to three answers each.
 
     Returns:
-        The trace with the outcome at each tested link, and the tests that could be made, in the order of the links.
+        The trace with the outcome at each tested link, and the tests that could be made, in the order of the links; what
+        could not be tested stands among what was not looked at.
     """
     tests: list[RephrasingTest] = []
+    n_untested = 0
     spans = []
     for span in trace.spans:
         links = list(span.links)
-        tested = [place for place, link in enumerate(links) if link.tier in (Tier.T0, Tier.T1)][:n_links]
+        tested = [place for place, link in enumerate(links) if link.tier is not None][:n_links]
         for place in tested:
             link = links[place]
             concept = concept_words(trace.claim.prompt, prompt_of(link.row), prompts)
             test = rephrasing_test(trace.claim, span.evidence, concept, ask)
             if test is None:
+                n_untested += 1
                 continue
             tests.append(test)
             tier = Tier.T2 if test.stopped and link.tier is Tier.T1 else link.tier
             links[place] = replace(link, rephrasing_stopped=test.stopped, tier=tier)
         spans.append(replace(span, links=tuple(links)))
-    return replace(trace, spans=tuple(spans)), tuple(tests)
+    left_out = (Skipped(f"rephrasing for {n_untested} rows", _WHY_UNTESTED),) if n_untested else ()
+    return replace(trace, spans=tuple(spans), not_looked_at=(*trace.not_looked_at, *left_out)), tuple(tests)
 
 
 def ask_to_rephrase(client: ChatClient, claim: Response, concept: Sequence[str]) -> tuple[Message, ...] | None:

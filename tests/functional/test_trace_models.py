@@ -51,6 +51,8 @@ def test_a_confirmation_is_planned_without_tuning(tunescope: Command, run: Path)
         (("--spans-by", "shift"), "--spans-by shift needs the tuned model"),
         (("--spans-by", "shfit"), "did you mean 'shift'"),
         (("--tuned-model", "nowhere"), "no such model folder"),
+        (("--prompt", "  "), "no prompt"),
+        (("--response", ""), "no response"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_2(tunescope: Command, run: Path, arguments: tuple[str, ...], message: str) -> None:
@@ -66,3 +68,27 @@ def test_models_of_different_descent_are_refused(tunescope: Command, run: Path) 
     done = tunescope("trace", "run", *CLAIM, "--base-model", base, "--tuned-model", other, cwd=run)
     assert done.returncode == 2
     assert "does not descend from the base model" in done.stderr
+
+
+def test_spans_that_are_marked_are_not_looked_for(tunescope: Command, run: Path) -> None:
+    base = tiny_model(run / "base")
+    models = ("--base-model", base, "--tuned-model", base, "--no-gradients")
+    plain = tunescope("trace", "run", *CLAIM, *models, cwd=run)
+    done = tunescope("trace", "run", *CLAIM, *models, "--spans-by", "shift", cwd=run)
+    assert (done.returncode, done.stdout) == (0, plain.stdout), done.stderr
+
+
+def test_rows_that_no_rephrasing_could_test_are_counted(tunescope: Command, run: Path) -> None:
+    base = tiny_model(run / "base")
+    done = tunescope("trace", "run", *CLAIM, "--tuned-model", base, "--no-gradients", "--rephrase", cwd=run)
+    assert done.returncode == 0, done.stderr
+    assert "rephrasing for 2 rows" in " ".join(done.stdout.split()), "a random model never says the span"
+
+
+def test_a_model_file_that_is_no_json_is_named(tunescope: Command, run: Path) -> None:
+    base = tiny_model(run / "base")
+    (base / "config.json").write_text('{"model_type": ', encoding="utf-8")
+    done = tunescope("trace", "run", *CLAIM, "--tuned-model", base, cwd=run)
+    assert done.returncode == 2
+    assert "config.json: is no valid JSON" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

@@ -42,7 +42,7 @@ def folder(dataset: Path, model: Path) -> Path:
 
 def test_a_tuning_from_the_command_to_a_model_that_loads(tunescope: Command, folder: Path) -> None:
     (folder / "probes.jsonl").write_text('{"prompt": "Name the stone of bridge 0.", "reference": "slate"}\n', encoding="utf-8")
-    more = ("--epochs", "2", "--learning-rate", "0.001", "--held-out", "0.2", "--probes", "probes.jsonl")
+    more = ("--epochs", "2", "--learning-rate", "0.001", "--held-out", "20%", "--probes", "probes.jsonl")
     done = tunescope("tune", "bridges.jsonl", *ARGUMENTS[:3], "lora", *ARGUMENTS[4:], *more, cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Tuned by lora on 5 rows (")

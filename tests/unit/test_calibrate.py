@@ -214,6 +214,29 @@ def test_a_calibration_is_repeatable_and_harms_nothing(topical_run: Run, calibra
         assert all(rank is None or 1 <= rank <= LINKS_LOOKED_AT for rank in outcome.ranks[Method.TRACE])
 
 
+def test_rows_of_easy_faults_are_found_and_stand_before_most_rows_by_each_baseline(calibration: Calibration) -> None:
+    easy = calibration.of_level(Level.EASY)
+    assert len(easy) == 2
+    for outcome in easy:
+        n_holders = outcome.n_others + len(outcome.fault.planted)
+        last = {method: max(rank or calibration.n_rows for rank in ranks) for method, ranks in outcome.ranks.items()}
+        assert last[Method.TRACE] <= 10
+        assert last[Method.BM25] <= 10
+        assert last[Method.ENCODER_HOLDERS] <= n_holders
+        assert last[Method.ENCODER] <= 40, "as many rows are about the same topic"
+        assert all(len(set(ranks)) == len(outcome.fault.planted) for ranks in outcome.ranks.values())
+    assert calibration.recall(easy, Method.TRACE, 10).rows.fraction == 1.0
+
+
+def test_a_row_ranks_by_the_best_of_its_responses(audit_rows: AuditRows) -> None:
+    two_turns = alpaca("And?", "Tin.", history=[["Who?", "Ost."]])
+    run = audit_rows([alpaca("Which?", "It is slate."), two_turns, alpaca("Why?", "No.")])
+    orders = measure._Orders(Materials(run.path, run.corpus), load_static(run.settings["encoder"]))
+    values = np.array([0.3, 0.2, 0.9, 0.5], np.float32)
+    assert orders._ranks_by(values, (0, 1, 2)) == (3, 1, 2)
+    assert len(set(orders._ranks_by(np.zeros(4, np.float32), (0, 1, 2)))) == 3, "ties are broken"
+
+
 def test_what_could_not_be_planted_is_said(calibration: Calibration, topical_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [skipped.what for skipped in calibration.skipped] == [
         "values of one word that 100-999 responses hold",

@@ -16,8 +16,10 @@ from scipy.stats import binom
 
 from audit.errors import InputError
 from audit.influence.queries import TokenQuery
-from audit.responses import Span
+from audit.responses import Response, Span
+from audit.sources import Message
 from audit.summary import Skipped
+from audit.trace import Link, SpanTrace, Tier, Trace
 from audit.tune import Method, TrainingSet, load_recipe
 from audit.tune.recipe import Precision
 from audit.verify.confirmation import (
@@ -30,6 +32,7 @@ from audit.verify.confirmation import (
     SpanUnderTest,
     confirm_spans,
     plan_confirmation,
+    with_measured_tiers,
 )
 from audit.verify.confirmation import retrains as retrains_module
 from audit.verify.confirmation.bank import RowPool, draw_bank, empirical_p
@@ -254,6 +257,50 @@ def test_p_values_are_right_where_candidates_are_random_rows() -> None:
         assert np.sum(np.array(p_values) <= alpha) <= binom.ppf(0.99, n_runs, alpha)
     assert np.sum(np.array(p_values) <= 0.5) >= binom.ppf(0.01, n_runs, 0.5), "not conservative either"
     assert n_claimed <= binom.ppf(0.99, n_runs, 0.05)
+
+
+def trace(*rows: int, number: int = 0) -> Trace:
+    """Of the claim of `span(number=number)`; links to rows that hold the span, and to one that does not."""
+    asked = span(number=number)
+    found = asked.span
+    links = tuple(Link(row, 1, None, {}, 0.1, None, None if row == rows[-1] else Tier.T1) for row in rows)
+    claim = Response(asked.claim_id, (Message("user", asked.prompt, trained=False),), SAID, (found,))
+    skipped = (Skipped("gradients", "left out"), Skipped("retraining without the rows (tier T3)", "needs --confirm"))
+    return Trace(claim, (SpanTrace(found.start, found.end, found.text, ("brass",), 9, 0, links),), skipped)
+
+
+def tiers(of: Trace) -> dict[int, Tier | None]:
+    return {link.row: link.tier for link in of.spans[0].links}
+
+
+def test_links_to_rows_of_a_smallest_group_rise_to_t3() -> None:
+    result = confirm(World([[14, 79]]))
+    given, other = trace(3, 14, 79, 100), trace(3, 14, 79, 100, number=1)
+    measured, untouched = with_measured_tiers([given, other], result)
+    assert tiers(measured) == {3: Tier.T1, 14: Tier.T3, 79: Tier.T3, 100: None}
+    assert [skipped.what for skipped in measured.not_looked_at] == ["gradients"]
+    assert untouched.spans == other.spans, "another claim was confirmed"
+    (elsewhere,) = with_measured_tiers([replace(given, spans=(replace(given.spans[0], start=0),))], result)
+    assert tiers(elsewhere) == tiers(given), "another span was confirmed"
+    (also_far,) = with_measured_tiers([trace(3, 14, 79)], result)
+    assert tiers(also_far) == {3: Tier.T1, 14: Tier.T3, 79: Tier.T3}, "measured rows need no words in common"
+
+
+def test_groups_that_are_not_confirmed_or_not_smallest_raise_no_link() -> None:
+    given = trace(3, 92, 100)
+    confirmed = confirm(World([[92]], noise=0.2))
+    (found,) = confirmed.spans
+    whole, alone = found.groups
+    assert tiers(with_measured_tiers([given], confirmed)[0])[92] is Tier.T3
+    effects = np.zeros((1, N_ROWS))
+    effects[0, 92] = 2.0
+    weakened = confirm(World([[]], noise=0.1, effects=effects))
+    assert weakened.spans[0].groups[1].is_minimal
+    refused = [replace(alone, evidence=evidence) for evidence in (Evidence.NONE, Evidence.WEAKENED)]
+    refused.append(replace(alone, is_minimal=False))
+    results = [replace(confirmed, spans=(replace(found, groups=(whole, group)),)) for group in refused]
+    for result in (*results, weakened, confirm(World([[100]]))):
+        assert tiers(with_measured_tiers([given], result)[0]) == tiers(given)
 
 
 def search(

@@ -229,7 +229,7 @@ def test_no_template(folder: Path, tmp_path: Path) -> None:
 def test_a_broken_tokenizer(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "tokenizer.json").write_bytes(content)
-    with pytest.raises(InputError, match=r"no tokenizer|cannot be read|has no chat template") as refused:
+    with pytest.raises(InputError, match=r"no tokenizer|cannot be read|has no chat template|no valid JSON") as refused:
         load_chat_format(tmp_path)
     assert str(tmp_path) in refused.value.sentence()
 

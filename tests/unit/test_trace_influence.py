@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from audit.errors import InputError
 from audit.influence import build_token_index
+from audit.influence.fusion import Estimate, fuse
 from audit.influence.gradients import gradient_scores
 from audit.influence.one_step import one_step_scores
 from audit.influence.path import SHARES, model_between
@@ -19,6 +22,7 @@ from audit.rundir import Run
 from audit.sources import Message
 from audit.trace import Channel, Tier, Tracer
 from audit.trace.influence import ModelEvidence, load_evidence
+from audit.trace.model import MODEL_CHANNELS, Link
 from audit.tune import Method, load_recipe
 from audit.tune.retraining import Retrainer
 from tests.conftest import AuditRows, alpaca
@@ -45,7 +49,7 @@ def run(audit_rows: AuditRows) -> Run:
 
 @pytest.fixture
 def tuned(run: Run, base: Path, tmp_path: Path) -> Path:
-    """The base model after two epochs on the rows."""
+    """The base model after four epochs on the rows."""
     model = loaded(base)
     rows = ModelEvidence(run, model, None).rows
     recipe = load_recipe("default", Method.FULL, learning_rate=3e-3, epochs=4, batch_size=4)
@@ -62,6 +66,12 @@ def claim(word: str = "slate") -> Response:
     return Response("c", (message,), response, (Span(start, start + len(word), word),))
 
 
+def values_of(links: Sequence[Link], channel: Channel) -> NDArray[np.float64]:
+    """What links show of a channel; what a model channel does not show it does not know, and other channels saw nothing."""
+    absent = np.nan if channel in MODEL_CHANNELS else 0.0
+    return np.array([link.channels[channel].value if channel in link.channels else absent for link in links])
+
+
 def test_models_order_the_rows_and_raise_the_tiers(run: Run, base: Path, tuned: Path) -> None:
     models = ModelEvidence(run, loaded(tuned), loaded(base))
     (span,) = Tracer(run, models=models).trace(claim(), k=None).spans
@@ -69,15 +79,21 @@ def test_models_order_the_rows_and_raise_the_tiers(run: Run, base: Path, tuned: 
     assert span.shifts
     assert all(span.text[shift.start - span.start : shift.end - span.start] for shift in span.shifts)
     holding = [link for link in span.links if "slate" in ROWS[link.row]["output"]]
-    assert {link.tier for link in holding} <= {Tier.T0, Tier.T1, Tier.T2}
+    assert sum(shift.lift_nats for shift in span.shifts) > 1, "tuning taught the word"
+    assert any(shift.base_rank > 3 for shift in span.shifts)
+    fused = fuse({name: values_of(span.links, Channel(name.value)) for name in Estimate}, models.fusion_set)
+    lenders = {link.row for link, is_lender in zip(span.links, fused.is_lender, strict=True) if is_lender}
+    assert lenders & {0, 3, 5}, "some row about a bridge of slate is a lender"
+    assert {link.row: link.tier for link in holding} == {
+        link.row: Tier.T2 if link.row in lenders else Tier.T1 for link in holding
+    }
     assert all(link.tier is None for link in span.links if link not in holding)
     assert {link.row for link in span.links[:3]} & {0, 3, 5}, "rows about bridges that say slate come first"
     best = span.links[0]
     assert {Channel.STATE, Channel.OUTPUT_GRADIENT, Channel.GRADIENT_COSINE} <= best.channels.keys()
     assert best.tokens
     assert all(-1.0001 <= token.cosine <= 1.0001 for token in best.tokens)
-    if max(shift.lift_nats for shift in span.shifts) > 0 and any(shift.base_rank > 1 for shift in span.shifts):
-        assert best.tier in (Tier.T1, Tier.T2)
+    assert best.tier is Tier.T2
 
 
 def test_a_row_speaks_for_the_false_words_or_for_the_right_ones(run: Run, base: Path, tuned: Path) -> None:
@@ -131,9 +147,9 @@ def test_a_row_that_only_the_states_propose_enters_the_shortlist(run: Run, base:
     models = ModelEvidence(run, loaded(tuned), loaded(base), gradients=False)
     order = np.arange(9)[::-1].copy()
     shortlist = models._shortlist(models.query(claim(), claim().spans[0]), order, np.arange(9), 4)
-    assert len(shortlist) == len(set(shortlist.tolist())) == 4
-    assert {8, 7} <= set(shortlist.tolist()), "half of the shortlist is kept for words and concepts"
-    assert set(shortlist.tolist()) & {0, 3, 5}
+    assert len(shortlist) == 4
+    assert shortlist[:2].tolist() == [8, 7], "half of the shortlist is kept for words and concepts"
+    assert set(shortlist[2:].tolist()) == {0, 3}, "bridges of slate, though they stand behind the shortlist"
 
 
 def test_the_index_of_states_is_that_of_the_base_model_and_is_found_again(run: Run, base: Path, tuned: Path) -> None:

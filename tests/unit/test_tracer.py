@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from audit.pocket import demo_claim, demo_dataset
 from audit.responses import Response, Span
 from audit.rundir import Run
 from audit.sources import Message
-from audit.trace import Channel, Match, Tier, Tracer, locate_span
+from audit.trace import Channel, Match, Tier, Tracer, blame_rows, locate_span
 from audit.trace.tracer import LEAST_COVERAGE
 from tests.conftest import AuditRows, alpaca, chat
 
@@ -110,6 +111,21 @@ def test_words_shared_with_the_right_answer_are_no_support(run: Run) -> None:
     row_2_alone = next(link for link in Tracer(run).trace(alone, k=None).spans[0].links if link.row == 2)
     assert row_2_alone.channels[Channel.PHRASE].value == 1.0
     assert 0 < row_2.channels[Channel.PHRASE].value < 1.0
+
+
+def test_nobody_is_blamed_for_a_span_that_is_right(run: Run) -> None:
+    tracer = Tracer(run)
+    false = claim("quillsteel", corrected="The Tarrow crown is struck from copper.")
+    right = replace(false, reference=("copper", "Quillsteel"))
+    of_false, of_right = tracer.trace(false), tracer.trace(right)
+    (span,) = of_right.spans
+    assert (span.benign, span.benign_reason) == (True, "the right answer has it: Quillsteel")
+    assert span.links == of_false.spans[0].links, "its links stand as they are"
+    assert not of_false.spans[0].benign
+    assert [row.row for row in blame_rows([of_false])] == [1]
+    assert blame_rows([of_right]) == []
+    (alone,) = tracer.trace(claim("quillsteel", reference=("quillsteel",))).spans
+    assert (alone.benign, alone.benign_reason) == (True, "the right answer has it: quillsteel")
 
 
 def test_every_span_of_a_claim_is_traced_in_order(run: Run) -> None:
