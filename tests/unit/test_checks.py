@@ -408,7 +408,7 @@ def test_empty_responses_are_found_and_tool_calls_are_none(find_in: FindIn) -> N
         "{output}",
         "(insert text here)",
         "Insert your answer here.",
-        "<Output should be a song URL to a website such as YouTube.>",
+        "<The answer is a link to a tune that a friend of mine may like.>",
         "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt ut labore et dolore.",
         "  <nooutput>\n",
     ],
