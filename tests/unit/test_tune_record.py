@@ -194,7 +194,7 @@ learning rate  held-out loss  training loss   fit
 0.02                   2.500          1.000  50 %  chosen
 0.05                       –              –     –  it diverged
 
-Note: 1 row could not be read or understood, and was left out
+Note: 1 row could not be read or understood, and was left out: tunescope audit names it
 Note: 4 rows hold no token that is trained, and were left out
 Note: 2 rows were cut at the end, being longer than the model or the recipe allows
 Note: taken up at step 5 of an interrupted tuning
