@@ -12,17 +12,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from audit.corpus import Corpus
 from audit.errors import MissingDependencyError
+from audit.languages import languages_of
 from indexes.encoders import encode_cached, load_static
 from indexes.lexical import Bm25Index
 from indexes.phrases import PhraseIndex
 from indexes.store import read_array, write_array
 from indexes.words import WordStream, load_vocabulary, save_vocabulary
 
-__all__ = ["BM25_FILES", "VECTOR_FILES", "WORD_FILES", "Materials", "Need", "build_bm25", "build_vectors", "build_words"]
+__all__ = [
+    "BM25_FILES",
+    "LANGUAGE_FILES",
+    "VECTOR_FILES",
+    "WORD_FILES",
+    "Materials",
+    "Need",
+    "build_bm25",
+    "build_languages",
+    "build_vectors",
+    "build_words",
+]
 
 _INDEXES = "indexes"
 _VOCABULARY = "words.txt"
@@ -32,6 +45,9 @@ WORD_FILES = tuple(
 )
 BM25_FILES = tuple(f"{_INDEXES}/bm25.{name}.npy" for name in ("data", "indices", "indptr"))
 VECTOR_FILES = (f"{_INDEXES}/prompts.vectors.npy",)
+LANGUAGE_FILES = tuple(f"{_INDEXES}/{name}.languages.npy" for name in ("prompts", "responses"))
+
+_ENGLISH = ("en", "")
 
 
 class Need(StrEnum):
@@ -40,6 +56,7 @@ class Need(StrEnum):
     WORDS = "words"
     BM25 = "bm25"
     VECTORS = "vectors"
+    LANGUAGES = "languages"
 
 
 class Materials:
@@ -53,6 +70,32 @@ class Materials:
     def n_responses(self) -> int:
         """How many responses there are."""
         return self.corpus.responses.height
+
+    @cached_property
+    def responses(self) -> pl.DataFrame:
+        """Every response with what checks ask of it.
+
+        Columns: `response` (its number), `row`, `turn`, `prompt`, `text` (the content as it stands), `reasoning` (that of
+        the turn, or a leading <think> block; null without), `answer_start` (code point of `text` where the answer begins)
+        and, as ISO 639-1 or "" where it cannot be told, `language` and `prompt_language`.
+        """
+        prompts, responses = (read_array(self._folder / f"{name}.languages.npy") for name in ("prompts", "responses"))
+        thought = pl.col("text").str.extract_groups(r"(?s)^(?<before>\s*<think>(?<inside>.*?)</think>\s*)")
+        return (
+            self.corpus.responses.with_row_index("response")
+            .join(self.corpus.turns.select("row", "turn", "reasoning"), on=["row", "turn"], how="left", maintain_order="left")
+            .with_columns(
+                reasoning=pl.coalesce("reasoning", thought.struct.field("inside")),
+                answer_start=thought.struct.field("before").str.len_chars().fill_null(0),
+                language=pl.Series(responses.tolist(), dtype=pl.String),
+                prompt_language=pl.Series(prompts.tolist(), dtype=pl.String),
+            )
+        )
+
+    @cached_property
+    def english_responses(self) -> pl.DataFrame:
+        """The responses of which neither the text nor the prompt is known to be of another language than English."""
+        return self.responses.filter(pl.col("language").is_in(_ENGLISH) & pl.col("prompt_language").is_in(_ENGLISH))
 
     @cached_property
     def row_of_response(self) -> NDArray[np.int64]:
@@ -102,6 +145,19 @@ def build_words(folder: Path, corpus: Corpus) -> Mapping[str, Any]:
     responses.save(folder / _INDEXES, "responses")
     save_vocabulary(folder / _INDEXES / _VOCABULARY, responses.vocabulary)
     return {"prompt_tokens": len(prompts.ids), "response_tokens": len(responses.ids), "vocabulary": len(responses.vocabulary)}
+
+
+def build_languages(folder: Path, corpus: Corpus) -> Mapping[str, Any]:
+    """Tell the languages of prompts and responses."""
+    told = {name: languages_of(corpus.responses[column]) for name, column in (("prompts", "prompt"), ("responses", "text"))}
+    for name, languages in told.items():
+        write_array(folder / _INDEXES / f"{name}.languages.npy", languages.to_numpy().astype("U2"))
+    foreign = pl.DataFrame(told).select(pl.any_horizontal(~pl.all().is_in(_ENGLISH)))
+    counts = told["responses"].value_counts(sort=True)
+    return {
+        "not_english": int(foreign.to_series().sum()),
+        "languages": {language or "unknown": number for language, number in counts.iter_rows()},
+    }
 
 
 def build_bm25(folder: Path, materials: Materials) -> Mapping[str, Any]:

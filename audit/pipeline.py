@@ -22,11 +22,13 @@ from audit.errors import InputError
 from audit.findings import FINDING_SCHEMA, findings_frame
 from audit.materials import (
     BM25_FILES,
+    LANGUAGE_FILES,
     VECTOR_FILES,
     WORD_FILES,
     Materials,
     Need,
     build_bm25,
+    build_languages,
     build_vectors,
     build_words,
 )
@@ -104,6 +106,7 @@ class _Work:
         plan: list[tuple[str, Callable[[str], None]]] = [
             ("read", self._read),
             (Need.WORDS, self._words),
+            (Need.LANGUAGES, self._languages),
             (Need.BM25, self._bm25),
             (Need.VECTORS, self._vectors),
             ("signals", self._signals),
@@ -129,6 +132,9 @@ class _Work:
 
     def _words(self, name: str) -> None:
         self.builder.stage(name, lambda: build_words(self.builder.path, self.corpus), WORD_FILES)
+
+    def _languages(self, name: str) -> None:
+        self.builder.stage(name, lambda: build_languages(self.builder.path, self.corpus), LANGUAGE_FILES)
 
     def _bm25(self, name: str) -> None:
         self.builder.stage(name, lambda: build_bm25(self.builder.path, self.materials), BM25_FILES)
@@ -171,6 +177,9 @@ class _Work:
         skipped = []
         if "skipped" in facts[Need.VECTORS]:
             skipped.append(Skipped("semantic duplicates, and nearness of concepts in traces", facts[Need.VECTORS]["skipped"]))
+        english = [check.code for check in self.checks if check.english]
+        if english and (n_left_out := facts[Need.LANGUAGES]["not_english"]):
+            skipped.append(Skipped(", ".join(english), f"made for English; {n_left_out:,} responses are of another language"))
         return AuditSummary(
             name=self.source.name,
             container=str(detect_container(self.source)),

@@ -18,7 +18,7 @@ from audit.checks import CHECKS, Check, options_of
 from audit.config import make_config
 from audit.corpus import Corpus, SourceSummary, write_corpus
 from audit.findings import Finding
-from audit.materials import Materials, Need, build_bm25, build_vectors, build_words
+from audit.materials import Materials, Need, build_bm25, build_languages, build_vectors, build_words
 from audit.pipeline import run_audit
 from audit.pocket import demo_dataset
 from audit.rundir import Run
@@ -147,6 +147,8 @@ def index_rows(folder: Path, rows: Rows, model: str, needs: Collection[Need] = t
         build_bm25(folder, materials)
     if Need.VECTORS in needs:
         build_vectors(folder, corpus, model)
+    if Need.LANGUAGES in needs:
+        build_languages(folder, corpus)
     return materials
 
 

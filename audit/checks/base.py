@@ -39,6 +39,7 @@ class Check:
         find: Yields the findings, in any order.
         options: A frozen dataclass, every field with a default; numbers are `bounded`.
         needs: What the pipeline must have built.
+        english: Whether it is made for English; it then looks at `Materials.english_responses` alone.
     """
 
     code: str
@@ -49,6 +50,7 @@ class Check:
     find: Callable[[Materials, Any], Iterable[Finding]]
     options: type = NoOptions
     needs: frozenset[Need] = frozenset()
+    english: bool = False
 
     @property
     def page(self) -> str:
