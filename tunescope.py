@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from audit.verify.confirmation import ConfirmationResult
     from audit.verify.paper import PaperReport
 
-__all__ = ["audit", "calibrate", "confirm", "export", "main", "open_run", "paper", "shift", "trace", "tune", "verify"]
+__all__ = ["answer", "audit", "calibrate", "confirm", "export", "main", "open_run", "paper", "shift", "trace", "tune", "verify"]
 
 _ROOMS = ("audit", "indexes", "reports", "cli")
 _MARK = '"""tunescope:'
@@ -168,6 +168,61 @@ def confirm(
         opened, given, base_model=str(base_model), recipe=load_recipe(recipe, Method(method)), n_seeds=seeds, budget=budget
     )
     return run_confirmation(opened, prepared, n_workers=workers)
+
+
+def answer(
+    model: str | Path,
+    prompts: str | Path,
+    out: str | Path,
+    *,
+    split: str | None = None,
+    base_model: str | Path | None = None,
+    max_new_tokens: int = 256,
+    batch_size: int = 32,
+    device: str = "auto",
+    dtype: str = "auto",
+) -> int:
+    """What a model says to prompts, greedily, as a file that `trace`, `shift` and `verify` read.
+
+    Interrupted? Call it again; it goes on.
+
+    Args:
+        model: A folder, a PEFT adapter, or a hub name.
+        prompts: A JSONL file with `prompt` or `messages`.
+        out: The file of answers, made new.
+        split: Only prompts of this split: `trace`, `held-out` or `control`.
+        base_model: The base model of an adapter, where it has moved.
+        max_new_tokens: Where an answer is cut.
+        batch_size: Answers at once.
+        device: As torch names it; `auto` takes a GPU where there is one.
+        dtype: `float32`, `bfloat16` or `float16`; `auto` is float32 on a processor.
+
+    Returns:
+        How many answers the file holds.
+
+    Raises:
+        indexes.errors.TunescopeError: The model or the prompts cannot be used, or the file exists.
+    """
+    _check_rooms()
+    from audit.config import member_of
+    from audit.responses import Split, read_prompts
+    from audit.verify.answering import ask
+
+    asked = read_prompts(Path(prompts))
+    if split is not None:
+        chosen = member_of(Split, "split", split)
+        asked = tuple(prompt for prompt in asked if prompt.split is chosen)
+    ask(
+        model,
+        asked,
+        Path(out),
+        base=base_model,
+        max_new_tokens=max_new_tokens,
+        batch_size=batch_size,
+        device=device,
+        dtype=dtype,
+    )
+    return len(asked)
 
 
 def calibrate(run: Run | str | Path, n: int = 100, seed: int = 0, name: str | None = None) -> Calibration:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,9 @@ def demo(
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Tunings of every arm by every method; a verdict needs 5.")] = 5,
     workers: Annotated[int | None, typer.Option(min=1, help="Tunings at a time; one per core unless given.")] = None,
+    files_only: Annotated[
+        bool, typer.Option("--files-only", help="Write the dataset, the prompts and the model, and stop.")
+    ] = False,
 ) -> None:
     """Walk the whole loop: audit, tune, trace the wrong answers, export a cleaned set, tune again, judge."""
     from audit.config import make_config
@@ -55,6 +59,10 @@ def demo(
     data, asked = folder / "merrow.jsonl", folder / "prompts.jsonl"
     data.write_text("".join(f"{line}\n" for line in dataset.lines), encoding="utf-8")
     asked.write_text("".join(f"{line}\n" for line in demo_prompts()), encoding="utf-8")
+    if files_only:
+        shutil.copytree(base, folder / "model")
+        _say(f"{data}, {asked} and {folder / 'model'} are there.")
+        return
     n_workers = workers or n_cores()
 
     _say(f"1. A dataset of {len(dataset.lines)} rows about an invented island, {len(dataset.false_rows)} of them false: {data}")

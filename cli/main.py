@@ -11,7 +11,7 @@ import traceback
 
 import typer
 
-from cli import audit, calibrate, check_run, checks, demo, explain, export, shift, trace, tune, verify
+from cli import answer, audit, calibrate, check_run, checks, demo, explain, export, shift, trace, tune, verify
 
 __all__ = ["app", "run_command"]
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 app.command("audit")(audit.audit)
 app.command("trace")(trace.trace)
+app.command("answer")(answer.answer)
 app.command("shift")(shift.shift)
 app.command("export")(export.export)
 app.command("tune")(tune.tune)

@@ -6,9 +6,10 @@ beside answers made elsewhere.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -149,6 +150,75 @@ def answer_task(task: AnswerTask) -> ModelRef:
     texts = answer(model, [prompt.messages for prompt in task.prompts], max_new_tokens=task.max_new_tokens)
     write_answers(task.out, task.prompts, texts)
     return model.ref
+
+
+def ask(
+    model: str | Path,
+    prompts: Sequence[Prompt],
+    out: Path,
+    *,
+    base: str | Path | None = None,
+    max_new_tokens: int = 256,
+    batch_size: int = 32,
+    device: str = "auto",
+    dtype: str = "auto",
+    progress: Callable[[str, int, int], None] | None = None,
+) -> int:
+    """Write a model's greedy answers into a new file, batch by batch; of an interrupted file, only the rest.
+
+    Args:
+        model: A folder, an adapter or a hub name.
+        prompts: What it is asked.
+        out: A JSONL file, as `read_responses` reads it; while it is being written its name ends in `.partial`.
+        base: The base model of an adapter, where it is not the one that it records.
+        max_new_tokens: Where an answer is cut.
+        batch_size: Answers at once.
+        device: As torch names it, or `auto`.
+        dtype: As torch names it, or `auto`.
+        progress: Told how many prompts are done.
+
+    Returns:
+        How many answers were there already.
+
+    Raises:
+        InputError: The file exists, there is no prompt, the model cannot be loaded, or a prompt is too long for it.
+    """
+    if out.exists():
+        raise InputError("the file exists", where=str(out), remedy="choose another with -o")
+    if not prompts:
+        raise InputError("there is no prompt to answer", remedy="give a file that holds some of the split that is asked for")
+    loaded = load_model(model, base=base, device=device, dtype=dtype)
+    key = hashlib.sha256(f"{loaded.ref.weights_digest} {loaded.chat.digest} {max_new_tokens}".encode()).hexdigest()
+    partial = out.with_name(f"{out.name}.{key[:8]}.partial")  # another model's beginning is not gone on with
+    begun = _begun(partial, [prompt_lines([prompt]) for prompt in prompts])
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    with partial.open("r+b" if begun else "wb") as file:
+        file.truncate(sum(map(len, begun)))
+        file.seek(0, os.SEEK_END)
+        for start in range(len(begun), len(prompts), batch_size):
+            if progress is not None:
+                progress("answers", start, len(prompts))
+            batch = prompts[start : start + batch_size]
+            texts = answer(loaded, [p.messages for p in batch], max_new_tokens=max_new_tokens, batch_size=batch_size)
+            file.write(b"".join(map(_line, batch, texts)))
+            file.flush()
+    partial.replace(out)
+    return len(begun)
+
+
+def _begun(partial: Path, asked: Sequence[bytes]) -> list[bytes]:
+    """The whole lines of an interrupted file, as far as they answer these prompts."""
+    if not partial.exists():
+        return []
+    begun = []
+    for line, prompt in zip(partial.read_bytes().splitlines(keepends=True), asked, strict=False):
+        if not line.endswith(b"\n"):
+            break
+        record = json.loads(line)
+        if {name: value for name, value in record.items() if name != "response"} != json.loads(prompt):
+            break
+        begun.append(line)
+    return begun
 
 
 def n_threads_for(model: str, base: str | None = None) -> int:
