@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, islice
+from json.encoder import encode_basestring as _quoted
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -24,14 +26,21 @@ from audit.config import unknown_name
 from audit.errors import InputError
 from audit.sources import (
     COLUMNS,
+    Data,
     Format,
     Message,
     ParsedRow,
     Problem,
     Record,
+    Source,
+    SourceFile,
     Status,
-    detect_container,
+    as_json,
     expected_fields,
+    format_of_columns,
+    located,
+    open_plain,
+    open_source,
     parse_row,
     read_records,
     recognize_format,
@@ -41,6 +50,9 @@ from indexes.store import VerifiedFile
 __all__ = ["Corpus", "Row", "RowId", "RowKey", "SourceSummary", "read_table", "row_key", "write_corpus"]
 
 _ROWS_PER_GROUP = 8192
+# A file has the format of most of its first rows; with huge rows, of fewer.
+_ROWS_OF_FORMAT = 1000
+_BYTES_OF_FORMAT = 16 << 20
 
 _MESSAGE_TYPE = pa.struct(
     [
@@ -122,23 +134,23 @@ class SourceSummary:
 
 def row_key(messages: tuple[Message, ...], tools: str | None) -> str:
     """SHA-256, in hexadecimal, of the canonical messages, trained flags and tools; absent fields are left out."""
-    turns = [{name: value for name, value in _as_fields(message).items() if value is not None} for message in messages]
-    content: dict[str, object] = {"messages": turns}
-    if tools is not None:
-        content["tools"] = tools
-    canonical = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    # As `json.dumps` writes it with sorted keys, no spaces and no escapes, which takes three times as long.
+    turns = ",".join(map(_canonical_turn, messages))
+    canonical = f'{{"messages":[{turns}]}}' if tools is None else f'{{"messages":[{turns}],"tools":{_quoted(tools)}}}'
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-_MESSAGE_FIELDS = tuple(field.name for field in fields(Message))
-
-
-def _as_fields(message: Message) -> dict[str, Any]:
-    return {name: getattr(message, name) for name in _MESSAGE_FIELDS}
+def _canonical_turn(message: Message) -> str:
+    name = f'"name":{_quoted(message.name)},' if message.name is not None else ""
+    reasoning = f'"reasoning":{_quoted(message.reasoning)},' if message.reasoning is not None else ""
+    call_id = f'"tool_call_id":{_quoted(message.tool_call_id)},' if message.tool_call_id is not None else ""
+    calls = f'"tool_calls":{_quoted(message.tool_calls)},' if message.tool_calls is not None else ""
+    content, role, trained = _quoted(message.content), _quoted(message.role), "true" if message.trained else "false"
+    return f'{{"content":{content},{name}{reasoning}"role":{role},{call_id}{calls}"trained":{trained}}}'
 
 
 def write_corpus(
-    source: Path,
+    source: Data | Source,
     file: BinaryIO,
     *,
     format_: Format | None = None,
@@ -148,86 +160,93 @@ def write_corpus(
     """Read a dataset and write its rows as Parquet, in one streaming pass.
 
     Args:
-        source: A .jsonl, .json, .csv or .parquet file.
+        source: What `open_source` opens, or has opened.
         file: Where `rows.parquet` is written.
         format_: The rows' format, where it is not to be recognised.
-        columns: LLaMA-Factory's column names (prompt, query, response, system, history, messages, tools) -> the file's.
+        columns: LLaMA-Factory's names of columns and tags (`COLUMNS`) -> the file's; a `dataset_info.json` beside a file
+            speaks where neither these nor a format are given.
         limit: Read only so many rows.
 
     Raises:
-        InputError: The file cannot be cut into records, mixes formats, or holds no readable row; a column name is
-            unknown.
+        InputError: A file cannot be cut into records, or no file holds a readable row; a column name is unknown.
     """
     columns = columns or {}
     for name in columns:
         if name not in COLUMNS:
             raise unknown_name("column name", name, list(COLUMNS))
-    container = detect_container(source)
-    if format_ is None and "messages" in columns:
-        format_ = Format.MESSAGES
-    elif format_ is None and not columns.keys().isdisjoint(("prompt", "query", "response", "history")):
-        format_ = Format.ALPACA
-    formats = _FormatOfFile(source, format_)
-    ordinals: Counter[str] = Counter()
-    statuses: Counter[Status] = Counter()
-    batch: list[dict[str, Any]] = []
-    first_problem: tuple[Record, Problem] | None = None
-    with pq.ParquetWriter(file, _ROWS_SCHEMA, compression="zstd") as writer, source.open("rb") as raw:
-        for record in read_records(source, container):
-            if limit is not None and record.index >= limit:
-                break
-            parsed = formats.parse(record, columns)
-            outcome: dict[str, Any]
-            if isinstance(parsed, Problem):
-                first_problem = first_problem or (record, parsed)
-                key = _raw_digest(raw, record, parsed)
-                outcome = {"status": parsed.status, "reason": parsed.reason}
-            else:
-                key = row_key(parsed.messages, parsed.tools)
-                outcome = _stored(parsed)
-            statuses[Status(outcome["status"])] += 1
-            batch.append(
-                {
-                    "row": record.index,
-                    "file": source.name,
-                    "index": record.index,
-                    "line": record.line,
-                    "start": record.start,
-                    "end": record.end,
-                    "key": key,
-                    "ordinal": ordinals[key],
-                    "format": str(formats.name) if formats.name else "",
-                    "raw": None,
-                    **outcome,
-                }
-            )
-            ordinals[key] += 1
-            if len(batch) == _ROWS_PER_GROUP:
-                writer.write_table(pa.Table.from_pylist(batch, schema=_ROWS_SCHEMA))
-                batch = []
-        if batch:
-            writer.write_table(pa.Table.from_pylist(batch, schema=_ROWS_SCHEMA))
-    if not statuses[Status.OK]:
-        raise _no_readable_row(source, first_problem)
+    if not isinstance(source, Source):
+        with open_source(source) as opened:
+            return write_corpus(opened, file, format_=format_, columns=columns, limit=limit)
+    rows = _RowWriter(file)
+    formats = []
+    with rows:
+        for part in source.files:
+            mapped = columns or ({} if format_ else part.columns)
+            reader = _FileReader(part, format_ or format_of_columns(mapped), mapped)
+            left = None if limit is None else limit - rows.n_rows
+            try:
+                for record, parsed in reader.read(left):
+                    rows.add(part.name, record, parsed, reader.format, reader.raw_digest)
+            except InputError as error:
+                raise located(error, part.path, part.location if part.is_copy else str(part.path)) from error
+            formats.append(reader.format)
+    if not rows.statuses[Status.OK]:
+        raise _no_readable_row(source, rows.first_problem)
     return SourceSummary(
-        container=str(container),
-        format=str(formats.name),
-        n_rows=statuses.total(),
-        n_unreadable=statuses[Status.UNREADABLE],
-        n_malformed=statuses[Status.MALFORMED],
+        container=source.container,
+        format=", ".join(dict.fromkeys(str(name) for name in formats if name is not None)),
+        n_rows=rows.n_rows,
+        n_unreadable=rows.statuses[Status.UNREADABLE],
+        n_malformed=rows.statuses[Status.MALFORMED],
     )
 
 
-class _FormatOfFile:
-    """The one format of a file: named by the user, or that of its first recognisable row."""
+class _FileReader:
+    """The rows of one file, all read in one format: that which was named, or that of most of its first rows.
 
-    def __init__(self, source: Path, named: Format | None) -> None:
-        self._source = source
+    A file of several formats is none that a trainer reads, so rows of another are reported; files of one dataset may
+    differ, as trainers mix them by turning each into messages.
+
+    Attributes:
+        format: The format; `None` before a row of a known one was met.
+    """
+
+    def __init__(self, file: SourceFile, named: Format | None, columns: Mapping[str, str]) -> None:
+        self._file = file
         self._named = named is not None
-        self.name = named
-        self._first: Record | None = None
+        self._columns = columns
+        self._raw: _ForwardReader | None = None
+        self.format = named
 
-    def parse(self, record: Record, columns: Mapping[str, str]) -> ParsedRow | Problem:
+    def read(self, limit: int | None) -> Iterator[tuple[Record, ParsedRow | Problem]]:
+        """Every record, and what it says.
+
+        Raises:
+            InputError: The file cannot be cut into records.
+        """
+        records = iter(islice(read_records(self._file.path, self._file.container), limit))
+        first = [] if self._named else self._recognize(records)
+        try:
+            for record in chain(first, records):
+                yield record, self._parse(record)
+        finally:
+            if self._raw is not None:
+                self._raw.close()
+
+    def _recognize(self, records: Iterator[Record]) -> list[Record]:
+        """Find the format; the records that were read for it."""
+        found: Counter[Format] = Counter()
+        first = []
+        for record in records:
+            first.append(record)
+            if not isinstance(record.fields, Problem) and (format_ := recognize_format(record.fields)) is not None:
+                found[format_] += 1
+            if len(first) == _ROWS_OF_FORMAT or (record.end or 0) > _BYTES_OF_FORMAT:
+                break
+        self.format = max(found, key=found.__getitem__, default=None)
+        return first
+
+    def _parse(self, record: Record) -> ParsedRow | Problem:
         if isinstance(record.fields, Problem):
             return record.fields
         if not self._named:
@@ -235,57 +254,153 @@ class _FormatOfFile:
             if recognized is None:
                 found = ", ".join(map(repr, list(record.fields)[:8])) or "none"
                 return Problem(Status.MALFORMED, f"fields of no known format, or an empty conversation: {found}")
-            if self._first is None:
-                self._first, self.name = record, recognized
-            elif recognized is not self.name:
-                raise InputError(
-                    "the file mixes formats",
-                    where=str(self._source),
-                    why=f"row {self._first.index} is {self.name}, row {record.index} is {recognized}",
-                    remedy="split it, or name one with --input-format and have the other rows reported",
-                )
-        assert self.name is not None  # set above, or named
-        return parse_row(record.fields, self.name, columns)
+            self.format = self.format or recognized
+            if recognized is not self.format:
+                return Problem(Status.MALFORMED, f"the row is {recognized}, the file's other rows are {self.format}")
+        assert self.format is not None  # set above, or named
+        return parse_row(record.fields, self.format, self._columns)
+
+    def raw_digest(self, record: Record, problem: Problem) -> str:
+        """SHA-256 of an unparsable record's bytes, without line ends; of its fields where the container has no bytes."""
+        if record.start is None or record.end is None:
+            fields = problem.reason if isinstance(record.fields, Problem) else json.dumps(record.fields, default=repr)
+            return hashlib.sha256(fields.encode()).hexdigest()
+        self._raw = self._raw or _ForwardReader(self._file.path)
+        digest = hashlib.sha256()
+        left = record.end - record.start
+        begun = False  # blank lines before the record belong to its span, not to what it is
+        for part in self._raw.read(record.start, record.end):
+            left -= len(part)
+            part = part if begun else part.lstrip(b"\r\n")
+            begun = begun or bool(part)
+            digest.update(part if left else part.rstrip(b"\r\n"))
+        return digest.hexdigest()
 
 
-def _stored(parsed: ParsedRow) -> dict[str, Any]:
-    return {
-        "status": Status.OK,
-        "reason": None,
-        "messages": [_as_fields(message) for message in parsed.messages],
-        "tools": parsed.tools,
-        "extra": json.dumps(parsed.extra, ensure_ascii=False, default=repr) if parsed.extra else None,
-    }
+class _ForwardReader:
+    """Stretches of a file, one after the other, packed or not."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = open_plain(path)
+        self._position = 0
+
+    def read(self, start: int, end: int) -> Iterator[bytes]:
+        """The bytes from `start`, which is no earlier than the last `end`, in parts of at most 1 MiB."""
+        if self._file.seekable():
+            self._file.seek(start)
+            self._position = start
+        while self._position < end and (part := self._file.read(min(self._limit(start, end), 1 << 20))):
+            self._position += len(part)
+            if self._position > start:
+                yield part
+
+    def _limit(self, start: int, end: int) -> int:
+        return (start if self._position < start else end) - self._position
+
+    def close(self) -> None:
+        """Close the file beneath."""
+        self._file.close()
 
 
-def _raw_digest(raw: BinaryIO, record: Record, problem: Problem) -> str:
-    """SHA-256 of an unparsable record's bytes, without line ends; of its fields where the container has no bytes."""
-    if record.start is None or record.end is None:
-        fields = problem.reason if isinstance(record.fields, Problem) else json.dumps(record.fields, default=repr)
-        return hashlib.sha256(fields.encode()).hexdigest()
-    raw.seek(record.start)
-    digest = hashlib.sha256()
-    left = record.end - record.start
-    begun = False  # blank lines before the record belong to its span, not to what it is
-    while left and (part := raw.read(min(left, 1 << 20))):
-        left -= len(part)
-        part = part if begun else part.lstrip(b"\r\n")
-        begun = begun or bool(part)
-        digest.update(part if left else part.rstrip(b"\r\n"))
-    return digest.hexdigest()
+class _RowWriter:
+    """Rows, column by column, in groups.
+
+    Attributes:
+        n_rows: How many were added.
+        statuses: How many of each outcome.
+        first_problem: The first record that did not become a row of messages.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._writer = pq.ParquetWriter(file, _ROWS_SCHEMA, compression="zstd")
+        self._ordinals: Counter[str] = Counter()
+        self.n_rows = 0
+        self.statuses: Counter[Status] = Counter()
+        self.first_problem: tuple[str, Record, Problem] | None = None
+        self._begin()
+
+    def __enter__(self) -> _RowWriter:
+        return self
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        if kind is None and self._rows:
+            self._flush()
+        self._writer.close()
+
+    def _begin(self) -> None:
+        self._rows: list[tuple[Any, ...]] = []
+        self._turns: list[Message] = []
+        self._ends: list[int | None] = []
+
+    def add(
+        self,
+        file: str,
+        record: Record,
+        parsed: ParsedRow | Problem,
+        format_: Format | None,
+        raw_digest: Callable[[Record, Problem], str],
+    ) -> None:
+        """Add a row of a file."""
+        status, reason, tools, extra = Status.OK, None, None, None
+        if isinstance(parsed, Problem):
+            self.first_problem = self.first_problem or (file, record, parsed)
+            key = raw_digest(record, parsed)
+            status, reason = parsed.status, parsed.reason
+            self._ends.append(None)
+        else:
+            key = row_key(parsed.messages, parsed.tools)
+            tools, extra = parsed.tools, as_json(parsed.extra) if parsed.extra else None
+            self._turns += parsed.messages
+            self._ends.append(len(self._turns))
+        ordinal, name, start, end = self._ordinals[key], str(format_) if format_ else "", record.start, record.end
+        place = (self.n_rows, file, record.index, record.line, start, end, key, ordinal, name)
+        self._rows.append((*place, status.value, reason, tools, extra, None))
+        self._ordinals[key] += 1
+        self.statuses[status] += 1
+        self.n_rows += 1
+        if len(self._rows) == _ROWS_PER_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        struct = _ROWS_SCHEMA.field("messages").type.value_type
+        turns = [pa.array([getattr(turn, field.name) for turn in self._turns], field.type) for field in struct]
+        # A list ends where the next begins; a missing one is null at its beginning.
+        begins: list[int | None] = []
+        done = 0
+        for end in self._ends:
+            begins.append(None if end is None else done)
+            done = done if end is None else end
+        messages = pa.ListArray.from_arrays(
+            pa.array([*begins, done], pa.int32()), pa.StructArray.from_arrays(turns, fields=list(struct))
+        )
+        others = [field for field in _ROWS_SCHEMA if field.name != "messages"]
+        arrays = {
+            field.name: pa.array(values, field.type)
+            for field, values in zip(others, zip(*self._rows, strict=True), strict=True)
+        }
+        arrays["messages"] = messages.cast(_ROWS_SCHEMA.field("messages").type)
+        self._writer.write_table(pa.table([arrays[name] for name in _ROWS_SCHEMA.names], schema=_ROWS_SCHEMA))
+        self._begin()
 
 
-def _no_readable_row(source: Path, first: tuple[Record, Problem] | None) -> InputError:
+def _no_readable_row(source: Source, first: tuple[str, Record, Problem] | None) -> InputError:
+    single = len(source.files) == 1
     if first is None:
-        return InputError("the file holds no row", where=str(source), remedy="give a file with at least one row")
-    record, problem = first
+        what = "the file holds no row" if single else "the files hold no row"
+        return InputError(what, where=_where(source), remedy="give a file with at least one row")
+    file, record, problem = first
     place = f"row {record.index}" if record.line is None else f"line {record.line}"
     return InputError(
         "no row can be read",
-        where=str(source),
-        why=f"{place}: {problem.reason}",
+        where=_where(source),
+        why=f"{place if single else f'{file}, {place}'}: {problem.reason}",
         remedy=f"known formats: {expected_fields()}; map other columns with --columns prompt=NAME,response=NAME",
     )
+
+
+def _where(source: Source) -> str:
+    file = source.files[0]
+    return str(file.path) if len(source.files) == 1 and not file.is_copy else source.location
 
 
 def read_table(path: Path) -> pa.Table:

@@ -223,12 +223,16 @@ class _Record:
             count = "neither" if prompt is None else "both"
             raise self._error(f"{count} of 'prompt' and 'messages' given", "give one: a text, or a list of {role, content}")
         if prompt is not None:
+            if not prompt.strip():
+                raise self._error("'prompt' is blank", "write what the model was asked")
             return (Message("user", prompt, trained=False),)
         if not isinstance(turns, list) or not all(_is_turn(turn) for turn in turns):
             raise self._error("'messages' is not a list of {role, content} with texts", "write it in OpenAI's chat format")
         messages = tuple(Message(turn["role"], turn["content"], trained=False) for turn in turns)
         if all(message.role != "user" for message in messages) or messages[-1].role == "assistant":
             raise self._error("'messages' is not a prompt", "end it with the user's turn, and put the answer in 'response'")
+        if not any(message.content.strip() for message in messages if message.role == "user"):
+            raise self._error("the user's turns in 'messages' are blank", "write what the model was asked")
         return messages
 
     def _spans(self, response: str) -> tuple[Span, ...]:

@@ -11,7 +11,7 @@ import polars as pl
 from audit.checks import CHECKS, options_of
 from audit.corpus import Corpus, SourceSummary, write_corpus
 from audit.findings import Finding, findings_frame
-from audit.materials import Materials, Need, build_words
+from audit.materials import Materials, Need, build_languages, build_words
 from audit.signals import length_signals
 from audit.summary import AuditSummary, CheckResult, Skipped
 from indexes.store import write_file
@@ -51,12 +51,13 @@ def read_corpus(path: Path) -> tuple[Corpus, SourceSummary]:
 
 
 def audit_file(path: Path, findings: list[Finding] | None = None) -> Audited:
-    """An audit with every check that needs no vectors, or with findings made by hand."""
+    """An audit with every check that needs words and languages alone, or with findings made by hand."""
     corpus, read = read_corpus(path)
     if findings is None:
         build_words(path.parent, corpus)
+        build_languages(path.parent, corpus)
         materials = Materials(path.parent, corpus)
-        checks = [check for check in CHECKS if Need.VECTORS not in check.needs]
+        checks = [check for check in CHECKS if check.needs <= {Need.WORDS, Need.LANGUAGES}]
         findings = [finding for check in checks for finding in check.find(materials, options_of(check, {}))]
     frame = findings_frame(findings, corpus.keys)
     numbers = dict(frame.group_by("code").len().iter_rows())

@@ -1,4 +1,7 @@
-"""An export: the cleaned file, its matched controls, and a record of every row that left and why."""
+"""An export: the cleaned data, its matched controls, and a record of every row that left and why.
+
+Of a source of several files each is written under its own name, where a folder is named, or all are joined to one file.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,30 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import polars as pl
+
 from audit.errors import InputError
 from audit.export.control import Control, draw_control
+from audit.export.decisions import read_decisions
 from audit.export.selectors import Selection, parse_blame_q, parse_blame_size, parse_keep, select_rows
-from audit.export.writers import container_of_name, write_rows
+from audit.export.writers import SourceRows, container_of_name, packed, write_joined, write_rows
 from audit.rundir import Run
-from audit.sources import Container
+from audit.sources import (
+    Compression,
+    Container,
+    SourceFile,
+    compression_of,
+    compression_of_name,
+    decompressed,
+    without_compression,
+)
 from audit.trace.stored import read_blame
 from indexes.store import sync_folder
 
@@ -38,6 +53,7 @@ class ExportRequest:
         keep: `longest:K`, `random:K` or `random:K@SEED`.
         control_seeds: One matched control is written per seed.
         group_column: Field that the controls keep in proportion; the run's own where `None`.
+        decisions: Whether to follow what a person decided about rows.
         data: The source, where it no longer lies where it was audited.
     """
 
@@ -46,6 +62,7 @@ class ExportRequest:
     keep: tuple[str, ...] = ()
     control_seeds: tuple[int, ...] = ()
     group_column: str | None = None
+    decisions: bool = True
     data: Path | None = None
 
 
@@ -55,7 +72,7 @@ class ExportPlan:
 
     run: Run
     request: ExportRequest
-    source: Path
+    files: tuple[SourceFile, ...]
     selection: Selection
     controls: tuple[Control, ...]
 
@@ -86,7 +103,7 @@ class ExportPlan:
 
 @dataclass(frozen=True)
 class Exported:
-    """An export that was written: the cleaned file, the controls beside it, and its record in the run folder."""
+    """An export that was written: the cleaned file or folder, the controls beside it, and its record in the run folder."""
 
     plan: ExportPlan
     name: str
@@ -101,7 +118,7 @@ def plan_export(run: Run, request: ExportRequest) -> ExportPlan:
     Raises:
         InputError: A code, trace or rule is not known, the source changed, or no control matches.
     """
-    source = _source(run, request.data)
+    files = _source_files(run, request.data)
     n_rows = run.manifest["rows"]["total"]
     blamed = []
     for text in request.drop_blamed:
@@ -115,6 +132,7 @@ def plan_export(run: Run, request: ExportRequest) -> ExportPlan:
     selection = select_rows(
         run.findings,
         run.signals,
+        decisions=read_decisions(run) if request.decisions else {},
         codes=request.drop,
         run_codes=[stage["name"] for stage in run.manifest["stages"] if "findings" in stage["facts"]],
         blamed=blamed,
@@ -124,50 +142,126 @@ def plan_export(run: Run, request: ExportRequest) -> ExportPlan:
         raise InputError("no row would be left", remedy="drop less")
     group_column = request.group_column or run.settings.get("group_column")
     controls = tuple(
-        draw_control(run.corpus.rows, run.signals, selection.dropped, seed, group_column)
+        draw_control(run.catalog.rows, run.signals, selection.dropped, seed, group_column)
         for seed in dict.fromkeys(request.control_seeds)
     )
-    return ExportPlan(run, request, source, selection, controls)
+    return ExportPlan(run, request, files, selection, controls)
 
 
 def write_export(plan: ExportPlan, out: Path, name: str | None = None) -> Exported:
-    """Write the cleaned file, its controls beside it (`STEM.random-SEED.SUFFIX`), and the record in RUN/exports/NAME.
+    """Write the cleaned data, its controls beside it (`STEM.random-SEED.SUFFIX`), and the record in RUN/exports/NAME.
+
+    Args:
+        plan: What leaves.
+        out: A file, compressed where its name ends in .gz or .zst, or a folder, that is one that exists or a name without a
+            suffix: every file of the source is written there under its own name.
+        name: The record's; the next free one where `None`.
 
     Raises:
         InputError: A file exists already or cannot be written, or the name is taken; no half file is left behind.
     """
     run = plan.run
-    container = Container(run.manifest["source"]["container"])
-    target = container_of_name(out, container)
+    parts = _parts(plan)
+    is_folder = out.is_dir() or not out.suffix
+    if not is_folder:
+        container_of_name(out, parts[0].container)  # before anything is written
     name = name or run.free_name("exports", "export")
     if name in run.added("exports"):
         raise InputError(f"the run has an export {name!r}", where=str(run.path), remedy="choose another with --name")
-    rows = run.corpus.rows
-    outputs = [(out, plan.selection.kept)]
+    sets = [(out, set(plan.selection.kept))]
     for control in plan.controls:
-        removed = set(control.removed)
-        path = out.with_name(f"{out.stem}.random-{control.seed}{out.suffix}")
-        outputs.append((path, [row for row in range(rows.height) if row not in removed]))
-    for path, _ in outputs:
-        if path.exists():
-            raise InputError("the file exists", where=str(path), remedy="choose another with -o, or remove it")
-    written = []
+        sets.append((_beside(out, control.seed, is_folder), set(range(plan.selection.n_rows)) - set(control.removed)))
+    outputs = [_outputs(path, parts, kept, is_folder=is_folder) for path, kept in sets]
+    for output in outputs:
+        for path in output:
+            if path.exists():
+                raise InputError("the file exists", where=str(path), remedy="choose another with -o, or remove it")
+    digests: dict[Path, str] = {}
     try:
-        for path, kept in outputs:
-            write = _row_writer(plan.source, container, plan, kept, target)
-            written.append((path, _write_new(path, write)))
+        for output in outputs:
+            for path, write in output.items():
+                digests[path] = _write_new(path, write)
+        written = [
+            _described(path, {file: digests[file] for file in output}) for (path, _), output in zip(sets, outputs, strict=True)
+        ]
         record = run.add("exports", name, _record(plan, name, written))
     except BaseException:
-        for path, _ in written:
+        for path in digests:
             path.unlink(missing_ok=True)
         raise
-    return Exported(plan, name, out, tuple(path for path, _ in written[1:]), record)
+    return Exported(plan, name, out, tuple(path for path, _ in sets[1:]), record)
 
 
-def _row_writer(
-    source: Path, container: Container, plan: ExportPlan, kept: Sequence[int], target: Container
-) -> Callable[[BinaryIO], None]:
-    return lambda file: write_rows(source, container, plan.run.corpus.rows, kept, target, file)
+@dataclass(frozen=True)
+class _Part:
+    """A file of the source within the whole.
+
+    Attributes:
+        file: The file.
+        rows: `Corpus.rows` of it.
+        first: The number of its first row in the dataset.
+    """
+
+    file: SourceFile
+    rows: pl.DataFrame
+    first: int
+
+    @property
+    def container(self) -> Container:
+        return self.file.container
+
+    def keep(self, kept: Collection[int]) -> SourceRows:
+        """Its rows among those of the dataset that are kept."""
+        inside = [number for number in range(self.rows.height) if self.first + number in kept]
+        return SourceRows(self.file.name, self.file.path, self.container, self.rows, inside)
+
+
+def _parts(plan: ExportPlan) -> list[_Part]:
+    rows, first, parts = plan.run.catalog.rows, 0, []
+    for file in plan.files:
+        of_file = rows if len(plan.files) == 1 else rows.filter(pl.col("file") == file.name)
+        parts.append(_Part(file, of_file, first))
+        first += of_file.height
+    return parts
+
+
+def _beside(out: Path, seed: int, is_folder: bool) -> Path:
+    """Where a control is written."""
+    if is_folder:
+        return out.with_name(f"{out.name}.random-{seed}")
+    plain = Path(without_compression(out).name)
+    return out.with_name(f"{plain.stem}.random-{seed}{plain.suffix}{out.name.removeprefix(plain.name)}")
+
+
+def _outputs(
+    out: Path, parts: Sequence[_Part], kept: Collection[int], *, is_folder: bool
+) -> dict[Path, Callable[[BinaryIO], None]]:
+    """The files of one set of rows, and what writes each."""
+    chosen = [part.keep(kept) for part in parts]
+    if is_folder:
+        return {out / part.name: partial(_write, [part], part.container, compression_of(part.path)) for part in chosen}
+    container = parts[0].container if len(parts) == 1 else Container.JSON
+    target = container_of_name(out, container, parts[0].file.name)
+    return {out: partial(_write, chosen, target, compression_of_name(out))}
+
+
+def _write(parts: Sequence[SourceRows], target: Container, compression: Compression | None, file: BinaryIO) -> None:
+    if compression is not None and not target.is_text:
+        raise InputError(f"{target} is not written compressed", where=parts[0].name, remedy="choose a name without .gz or .zst")
+    with packed(file, compression) as plain:
+        if len(parts) == 1:
+            write_rows(parts[0].path, parts[0].container, parts[0].rows, parts[0].kept, target, plain)
+        else:
+            write_joined(parts, target, plain)
+
+
+def _described(path: Path, files: Mapping[Path, str]) -> dict[str, Any]:
+    """An output in the record: its name and digest; of a folder, its files too."""
+    if path in files:
+        return {"file": path.name, "sha256": files[path]}
+    named = [{"file": file.relative_to(path).as_posix(), "sha256": digest} for file, digest in files.items()]
+    whole = hashlib.sha256("\n".join(json.dumps(list(file.values())) for file in named).encode()).hexdigest()
+    return {"file": path.name, "sha256": whole, "files": named}
 
 
 def _write_new(path: Path, write: Callable[[BinaryIO], None]) -> str:
@@ -192,35 +286,46 @@ def _write_new(path: Path, write: Callable[[BinaryIO], None]) -> str:
     return digest
 
 
-def _source(run: Run, moved_to: Path | None) -> Path:
+def _source_files(run: Run, moved_to: Path | None) -> tuple[SourceFile, ...]:
+    """The files that were audited, unchanged since.
+
+    Raises:
+        InputError: One is gone, or has changed.
+    """
     recorded = run.manifest["source"]
-    source = moved_to or Path(recorded["path"])
-    try:
-        with source.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(
-            "the audited file cannot be read",
-            where=str(source),
-            why=error.strerror or "",
-            remedy="say where it is now with --data",
-        ) from error
-    if digest != recorded["sha256"]:
-        raise InputError(
-            "the file has changed since the audit",
-            where=str(source),
-            remedy="audit it again, or name the audited one with --data",
-        )
-    return source
+    entries = recorded.get("files", [recorded])  # runs of the first version are of one file
+    files = []
+    for entry in entries:
+        path = run.path / entry["stored"] if "stored" in entry else Path(entry["path"])
+        if moved_to is not None:
+            path = moved_to / entry["name"] if len(entries) > 1 or moved_to.is_dir() else moved_to
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise InputError(
+                "the audited file cannot be read",
+                where=str(path),
+                why=error.strerror or "",
+                remedy="say where it is now with --data",
+            ) from error
+        if digest != entry["sha256"]:
+            raise InputError(
+                "the file has changed since the audit",
+                where=str(path),
+                remedy="audit it again, or name the audited one with --data",
+            )
+        files.append(SourceFile(entry["name"], path, Container(entry["container"]), str(path)))
+    return tuple(files)
 
 
-def _record(plan: ExportPlan, name: str, written: Sequence[tuple[Path, str]]) -> dict[str, bytes]:
+def _record(plan: ExportPlan, name: str, written: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
     cleaned, *controls = written
     manifest = {
         "name": name,
         "source": dict(plan.run.manifest["source"]),
         "request": asdict(plan.request) | {"data": None},
-        "order": "findings but duplicates, blame, duplicates while a match stays, keep rules",
+        "order": "decisions, findings but duplicates, blame, duplicates while a match stays, keep rules",
         "rows": {
             "total": plan.selection.n_rows,
             "kept": len(plan.selection.kept),
@@ -229,47 +334,50 @@ def _record(plan: ExportPlan, name: str, written: Sequence[tuple[Path, str]]) ->
         "dropped_share": round(plan.dropped_share, 6),
         "counts": plan.counts,
         "notes": list(plan.notes),
-        "cleaned": {"file": cleaned[0].name, "sha256": cleaned[1]},
+        "cleaned": cleaned,
         "controls": [
             {
                 "seed": control.seed,
-                "file": path.name,
-                "sha256": digest,
+                **of_control,
                 "removed_rows": list(control.removed),
                 "removed_characters": control.characters,
                 "cleaned_removed_characters": control.cleaned_characters,
             }
-            for control, (path, digest) in zip(plan.controls, controls, strict=True)
+            for control, of_control in zip(plan.controls, controls, strict=True)
         ],
     }
     dropped = b"".join(json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in _dropped_lines(plan))
     return {
         "dropped.jsonl": dropped,
-        "manifest.json": json.dumps(manifest, indent=1, ensure_ascii=False, default=str).encode(),
+        "manifest.json": json.dumps(manifest, indent=1, ensure_ascii=False, default=str).encode(errors="backslashreplace"),
     }
 
 
 def _dropped_lines(plan: ExportPlan) -> Iterator[dict[str, Any]]:
-    corpus = plan.run.corpus
-    starts, ends = corpus.rows["start"].to_list(), corpus.rows["end"].to_list()
-    with plan.source.open("rb") as source:
-        for number, reasons in plan.selection.reasons.items():
-            row = corpus.row(number)
-            line: dict[str, Any] = {
-                "file": row.id.file,
-                "index": row.id.index,
-                "line": row.line,
-                "row_key": str(row.key),
-            }
-            line["reasons"] = [
-                {**asdict(reason), "related": [str(corpus.id(other)) for other in reason.related]} for reason in reasons
-            ]
-            if starts[number] is not None:
-                source.seek(starts[number])
-                line |= _raw(source.read(ends[number] - starts[number]).strip(b"\r\n"))
-            else:
-                line["messages"] = [{"role": m.role, "content": m.content} for m in row.messages]
-            yield line
+    catalog = plan.run.catalog
+    for part in _parts(plan):
+        starts, ends = part.rows["start"].to_list(), part.rows["end"].to_list()
+        with decompressed(part.file.path) as plain, plain.open("rb") as source:
+            for number, reasons in plan.selection.reasons.items():
+                place = number - part.first
+                if not 0 <= place < part.rows.height:
+                    continue
+                row = catalog.row(number)
+                line: dict[str, Any] = {
+                    "file": row.id.file,
+                    "index": row.id.index,
+                    "line": row.line,
+                    "row_key": str(row.key),
+                }
+                line["reasons"] = [
+                    {**asdict(reason), "related": [str(catalog.id(other)) for other in reason.related]} for reason in reasons
+                ]
+                if starts[place] is not None and not plan.run.redacted:
+                    source.seek(starts[place])
+                    line |= _raw(source.read(ends[place] - starts[place]).strip(b"\r\n"))
+                elif not plan.run.redacted:  # what the run may not hold, its exports' records may not either
+                    line["messages"] = [{"role": m.role, "content": m.content} for m in row.messages]
+                yield line
 
 
 def _raw(content: bytes) -> dict[str, str]:

@@ -30,7 +30,7 @@ class TuneJob(BaseModel):
     """What is to be tuned, on what, and how.
 
     Attributes:
-        data: A .jsonl, .json, .csv or .parquet file.
+        data: What `audit.sources.open_source` opens: a file, a folder, a pattern, a hub id or a URL.
         base_model: Folder or hub name.
         recipe: How.
         out: The folder that will be.
@@ -46,7 +46,7 @@ class TuneJob(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    data: Path
+    data: str | Path
     base_model: str
     recipe: Recipe
     out: Path
@@ -71,10 +71,17 @@ class PreparedJob:
 
 @dataclass(frozen=True)
 class Tuned:
-    """A finished job: its record, and the learning rates that were tried before."""
+    """A finished job.
+
+    Attributes:
+        record: How it went.
+        choice: The learning rates that were tried before, if any.
+        unusable: Rows of the dataset that could not be read or understood, ascending.
+    """
 
     record: TuningRecord
     choice: RateChoice | None
+    unusable: tuple[int, ...] = ()
 
 
 def prepare_job(job: TuneJob) -> PreparedJob:
@@ -83,6 +90,10 @@ def prepare_job(job: TuneJob) -> PreparedJob:
     Raises:
         InputError: A file, the model's tokenizer or the share held out cannot be used.
     """
+    if not isinstance(job.held_out, Path | None) and not 0 < job.held_out < 1:
+        raise InputError(
+            f"a share of {job.held_out:g} cannot be held out", remedy="give a share between 0 and 1, such as 0.1, or a file"
+        )
     folder, _ = find_model_folder(job.base_model)
     chat = load_chat_format(folder)
     max_length = min((limit for limit in (job.recipe.max_length, n_positions(folder)) if limit), default=None)
@@ -91,10 +102,6 @@ def prepare_job(job: TuneJob) -> PreparedJob:
     if isinstance(job.held_out, Path):
         held_out = _rendered(job, job.held_out, chat, max_length, None)
     elif job.held_out is not None:
-        if not 0 < job.held_out < 1:
-            raise InputError(
-                f"a share of {job.held_out:g} cannot be held out", remedy="give a share between 0 and 1, such as 0.1, or a file"
-            )
         training, held_out = split_held_out(training, job.held_out, job.seed)
     return PreparedJob(training, held_out, read_prompts(job.probes) if job.probes is not None else ())
 
@@ -152,7 +159,7 @@ def run_job(
     )
     if choose:
         shutil.rmtree(rates, ignore_errors=True)
-    return Tuned(record, choice)
+    return Tuned(record, choice, prepared.training.unusable)
 
 
 def check_free(out: Path) -> None:
@@ -174,7 +181,7 @@ def _counted(progress: Callable[[str, int, int], None] | None, total: int) -> Ca
     return tell
 
 
-def _rendered(job: TuneJob, source: Path, chat: ChatFormat, max_length: int | None, limit: int | None) -> TrainingSet:
+def _rendered(job: TuneJob, source: str | Path, chat: ChatFormat, max_length: int | None, limit: int | None) -> TrainingSet:
     with tempfile.TemporaryDirectory(prefix="tunescope-") as folder:
         rows = Path(folder) / "rows.parquet"
         write_file(

@@ -9,11 +9,13 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from enum import StrEnum
+from glob import has_magic
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from audit.errors import InputError
+from audit.sources import container_of_suffix
 from audit.tune.job import TuneJob, check_free
 from indexes.store import write_bytes
 
@@ -65,7 +67,7 @@ def plan_launch(job: TuneJob, launcher: Launcher, n_processes: int) -> LaunchPla
         )
     resolved = job.model_copy(
         update={
-            "data": job.data.resolve(),
+            "data": _resolved(job.data),
             "out": job.out.resolve(),
             "base_model": str(Path(job.base_model).resolve()) if Path(job.base_model).is_dir() else job.base_model,
             "held_out": job.held_out.resolve() if isinstance(job.held_out, Path) else job.held_out,
@@ -89,6 +91,13 @@ def plan_launch(job: TuneJob, launcher: Launcher, n_processes: int) -> LaunchPla
             "memory for the whole model in each process: the model is not split",
         ),
     )
+
+
+def _resolved(data: str | Path) -> str:
+    """The place of a file, folder or pattern; a hub id or a URL stays."""
+    named = str(data)
+    is_local = Path(data).exists() or container_of_suffix(Path(data)) is not None or has_magic(named)
+    return str(Path(data).resolve()) if is_local and "://" not in named else named
 
 
 def read_job(path: Path) -> TuneJob:

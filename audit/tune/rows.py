@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from audit.corpus import Corpus, Row
 from audit.errors import InputError
 from audit.rendering import IGNORED, ChatFormat, RenderedRow
-from audit.sources import Status
+from audit.sources import Format, Status
 
 __all__ = ["TrainingSet", "epoch_order", "split_held_out", "training_set"]
 
@@ -104,8 +104,15 @@ def training_set(corpus: Corpus, chat: ChatFormat, max_length: int | None, *, sk
         skip_refused: Count a row that the template cannot render among `unusable`, where it would end the tuning.
 
     Raises:
-        InputError: The template cannot render a row, which is named, or no row has a token that is trained.
+        InputError: The template cannot render a row, which is named, no row has a token that is trained, or rows are
+            plain text.
     """
+    if Format.TEXT in corpus.rows["format"]:
+        raise InputError(
+            "rows of plain text are not tuned on",
+            why="they have no prompt, and models are tuned on answers here",
+            remedy="name the fields of prompt and answer with --columns, or tune with a trainer for plain text",
+        )
     rendered: list[tuple[int, RenderedRow]] = []
     untrainable, unusable = [], []
     for number, row in enumerate(corpus):

@@ -293,11 +293,8 @@ def _mark_whole(checkpoint: Path) -> None:
     """Force the files of a checkpoint to disk, then write down that they are all there."""
     sizes = {}
     for file in sorted(path for path in checkpoint.iterdir() if path.is_file() and path.name != _WHOLE):
-        descriptor = os.open(file, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with file.open("rb+") as open_file:  # to write, without which Windows forces nothing to disk
+            os.fsync(open_file.fileno())
         sizes[file.name] = file.stat().st_size
     sync_folder(checkpoint)
     write_bytes(checkpoint / _WHOLE, json.dumps(sizes).encode())

@@ -21,11 +21,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
+from audit.engines.memory import peak_memory_bytes
 from audit.errors import DivergedError, InputError, StorageError
 from audit.models import LanguageModel, load_model, weights_digest
 from audit.responses import Prompt
+from audit.rundir import LOCK_NAME, lock_beside
 from audit.tune.recipe import Method, Precision, Recipe
 from audit.tune.record import MANIFEST, TUNING_FORMAT, TuningRecord, read_record, tuning_key
 from audit.tune.rows import TrainingSet, fixed_sample
@@ -39,7 +39,6 @@ __all__ = ["train", "train_in_process"]
 
 CHECKPOINT_SECONDS = 60.0
 _KEY = "key.txt"
-_LOCK = ".lock"
 _FIT_ROWS = 256
 _ANSWERED_ROWS = 32
 _MAX_SEED = 2**32 - 1  # NumPy's
@@ -310,28 +309,16 @@ def _claimed(out: Path, key: str) -> Iterator[Path]:
     if int(os.environ.get("RANK", "0")) > 0:
         yield folder
         return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / _LOCK, timeout=0)
-        lock.acquire()
-    except Timeout as error:
-        raise InputError(
-            "another tunescope works on this tuning", where=str(out), remedy="wait for it, or choose another folder with -o"
-        ) from error
-    except OSError as error:
-        raise InputError(
-            "the folder cannot be written", where=str(out), why=error.strerror or str(error), remedy="choose another with -o"
-        ) from error
-    try:
+    with lock_beside(folder, "tuning", out):
         key_file = folder / _KEY
-        if key_file.exists() and key_file.read_text() not in ("", key):
+        if key_file.exists() and key_file.read_text("utf-8") not in ("", key):
             raise InputError(
                 "an unfinished tuning with other settings or data lies there",
                 where=str(folder),
                 remedy="repeat that command to finish it, remove the folder, or choose another with -o",
             )
         is_new = not key_file.exists()
-        key_file.write_text(key)
+        key_file.write_text(key, "utf-8")
         try:
             yield folder
         except DivergedError:
@@ -341,8 +328,6 @@ def _claimed(out: Path, key: str) -> Iterator[Path]:
             if is_new and not any(folder.glob("checkpoint-*")):
                 shutil.rmtree(folder, ignore_errors=True)
             raise
-    finally:
-        lock.release()
 
 
 def _save(tuned: LanguageModel, folder: Path, base: str | Path) -> None:
@@ -378,7 +363,7 @@ def _results(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.iterdir()
-        if path.is_file() and path.name not in (_KEY, _LOCK, MANIFEST) and path.suffix not in (SIDECAR_SUFFIX, ".tmp")
+        if path.is_file() and path.name not in (_KEY, LOCK_NAME, MANIFEST) and path.suffix not in (SIDECAR_SUFFIX, ".tmp")
     )
 
 
@@ -400,7 +385,7 @@ def _finish(folder: Path, out: Path, record: TuningRecord) -> TuningRecord:
     """Drop what only served resumption, and give the folder its name."""
     for checkpoint in folder.glob("checkpoint-*"):
         shutil.rmtree(checkpoint)
-    for name in (_KEY, _LOCK):
+    for name in (_KEY, LOCK_NAME):
         (folder / name).unlink(missing_ok=True)
     folder.rename(out)
     sync_folder(out.parent)
@@ -470,15 +455,9 @@ def _device_name(device: Any) -> str:
 
 
 def _peak_memory_bytes(device: Any) -> int:
-    import resource
-    import sys
-
     import torch
 
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return int(torch.cuda.max_memory_allocated(device)) if device.type == "cuda" else peak_memory_bytes()
 
 
 def _version(distribution: str) -> str:

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from audit.corpus import Corpus
 from audit.errors import InputError
 from audit.export.control import MATCH_TOLERANCE, draw_control
-from audit.export.writers import write_rows
-from audit.sources import Container, detect_container
+from audit.export.writers import SourceRows, packed, write_joined, write_rows
+from audit.sources import Compression, Container, detect_container
 from tests.conftest import alpaca, read_dataset
 from tests.texts import TEXTS
 
@@ -36,6 +36,13 @@ def exported(name: str, content: bytes, kept: Kept, **options: Any) -> tuple[byt
         buffer = io.BytesIO()
         write_rows(source, container, corpus.rows, kept(len(corpus)), container, buffer)
         return buffer.getvalue(), corpus
+
+
+def compressed(content: bytes, compression: Compression | None) -> bytes:
+    buffer = io.BytesIO()
+    with packed(buffer, compression) as file:
+        file.write(content)
+    return buffer.getvalue()
 
 
 def everything(n_rows: int) -> range:
@@ -99,14 +106,38 @@ FILES = st.one_of(
 )
 
 
-@settings(max_examples=150)
-@given(FILES)
-@example(("data.jsonl", BOM + b"\n" + GOOD + b"\r\n\r\nnonsense"))
-@example(("data.json", b"[" + GOOD + b"\n,\n]"))
-@example(("data.csv", b'instruction,output\n"a\n""b""",c\n\nd,"unclosed\n'))
-def test_nothing_dropped_is_nothing_changed(file: tuple[str, bytes]) -> None:
+@settings(max_examples=200)
+@given(FILES, st.sampled_from([None, None, *Compression]))
+@example(("data.jsonl", BOM + b"\n" + GOOD + b"\r\n\r\nnonsense"), None)
+@example(("data.json", b"[" + GOOD + b"\n,\n]"), Compression.GZIP)
+@example(("data.csv", b'instruction,output\n"a\n""b""",c\n\nd,"unclosed\n'), None)
+@example(("data.csv", b"instruction,output\na\rb,c\nd,e\n"), Compression.ZSTD)
+def test_nothing_dropped_is_nothing_changed(file: tuple[str, bytes], compression: Compression | None) -> None:
     name, content = file
-    assert exported(name, content, everything)[0] == content
+    written, corpus = exported(name, compressed(content, compression), everything)
+    assert written == content
+    if compression is not None:
+        plain = exported(name, content, everything)[1]
+        assert plain.rows.equals(corpus.rows)
+        assert plain.turns.equals(corpus.turns)
+
+
+@settings(max_examples=60)
+@given(st.lists(FILES, min_size=1, max_size=3), st.sampled_from([Container.JSONL, Container.JSON]))
+def test_joined_files_hold_the_readable_rows_of_all_in_order(files: list[tuple[str, bytes]], target: Container) -> None:
+    parts, keys = [], []
+    with TemporaryDirectory() as folder:
+        for number, (name, content) in enumerate(files):
+            place = Path(folder) / str(number)
+            place.mkdir()
+            corpus, summary = read_dataset(place, name, content)
+            good = corpus.rows.filter(pl.col("status") == "ok")["row"].to_list()
+            parts.append(SourceRows(name, place / name, Container(summary.container), corpus.rows, good))
+            keys += corpus.rows["key"].gather(good).to_list()
+        buffer = io.BytesIO()
+        write_joined(parts, target, buffer)
+        again, _ = read_dataset(Path(folder), f"joined.{target}", buffer.getvalue())
+    assert again.rows["key"].to_list() == keys
 
 
 @settings(max_examples=150)

@@ -165,12 +165,25 @@ def test_a_file_without_a_readable_row_is_refused(read_file: ReadFile, name: str
         read_file(name, content)
 
 
-def test_a_file_of_two_formats_is_refused_with_the_rows_named(read_file: ReadFile) -> None:
-    content = jsonl(["{broken", alpaca("a", "b"), alpaca("a", "b"), chat(("user", "a"), ("assistant", "b"))])
-    with pytest.raises(InputError, match=r"mixes formats \(row 1 is alpaca, row 3 is messages\)"):
-        read_file("data.jsonl", content)
+def test_a_row_of_another_format_than_most_is_malformed(read_file: ReadFile) -> None:
+    content = jsonl(["{broken", chat(("user", "a"), ("assistant", "b")), alpaca("a", "b"), alpaca("a", "b")])
+    corpus, summary = read_file("data.jsonl", content)
+    assert summary == SourceSummary("jsonl", "alpaca", n_rows=4, n_unreadable=1, n_malformed=1)
+    assert corpus.row(1).reason == "the row is messages, the file's other rows are alpaca"
     corpus, summary = read_file("data.jsonl", content, format_=Format.ALPACA)
-    assert (summary.n_malformed, corpus.row(3).reason) == (1, "no field 'instruction', which alpaca rows need")
+    assert (summary.n_malformed, corpus.row(1).reason) == (1, "no field 'instruction', which alpaca rows need")
+
+
+def test_of_two_formats_as_frequent_the_first_is_the_files(read_file: ReadFile) -> None:
+    corpus, summary = read_file("data.jsonl", jsonl([chat(("user", "a"), ("assistant", "b")), alpaca("a", "b")]))
+    assert (summary.format, corpus.rows["status"].to_list()) == ("messages", ["ok", "malformed"])
+
+
+def test_the_first_rows_tell_the_format_of_the_others(read_file: ReadFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audit.corpus._ROWS_OF_FORMAT", 2)
+    rows = [{"title": "x"}, {"title": "x"}, alpaca("a", "b"), chat(("user", "a"), ("assistant", "b"))]
+    corpus, summary = read_file("data.jsonl", jsonl(rows))
+    assert (summary.format, corpus.rows["status"].to_list()) == ("alpaca", ["malformed", "malformed", "ok", "malformed"])
 
 
 def test_an_empty_conversation_belongs_to_no_format_and_disturbs_none(read_file: ReadFile) -> None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from audit import sources
 from audit.errors import InputError
+from audit.export.writers import packed
 from audit.sources import (
+    Compression,
     Container,
     Format,
     Message,
@@ -21,11 +26,16 @@ from audit.sources import (
     Problem,
     Record,
     Status,
+    compression_of_name,
+    container_of_suffix,
+    containers,
+    decompressed,
     detect_container,
     expected_fields,
     parse_row,
     read_records,
     recognize_format,
+    without_compression,
 )
 
 ROW = b'{"instruction": "a", "output": "b"}'
@@ -48,6 +58,13 @@ def malformed(reason: str) -> Problem:
 
 def parse(fields: Mapping[str, Any], format_: Format, **columns: str) -> ParsedRow | Problem:
     return parse_row(fields, format_, columns)
+
+
+def packed_bytes(content: bytes, compression: Compression) -> bytes:
+    buffer = io.BytesIO()
+    with packed(buffer, compression) as file:
+        file.write(content)
+    return buffer.getvalue()
 
 
 def user(content: str) -> Message:
@@ -73,6 +90,12 @@ def assistant(content: str, trained: bool = True) -> Message:
         ("a.csv", b"a,b\n", Container.CSV),
         ("a.parquet", b"PAR1", Container.PARQUET),
         ("a.pq", b"PAR1", Container.PARQUET),
+        ("a.arrow", b"\xff\xff\xff\xff", Container.ARROW),
+        ("a.jsonl.gz", gzip.compress(ROW), Container.JSONL),
+        ("a.json.GZ", gzip.compress(b"[]"), Container.JSON),
+        ("a.json", gzip.compress(ROW), Container.JSONL),
+        ("a.csv.gz", b"a,b\n", Container.CSV),
+        ("a.jsonl.zst", packed_bytes(ROW, Compression.ZSTD), Container.JSONL),
     ],
 )
 def test_a_container_is_told_by_name_and_first_character(
@@ -88,7 +111,11 @@ def test_a_container_is_told_by_name_and_first_character(
         ("a.jsonl", b"", "the file is empty"),
         ("a.txt", ROW, r"unknown kind of file '\.txt'"),
         ("a", ROW, "unknown kind of file 'without a suffix'"),
-        ("a.jsonl.gz", gzip.compress(ROW, mtime=0), r"unknown kind of file '\.gz'"),
+        ("a.txt.gz", gzip.compress(ROW, mtime=0), r"unknown kind of file '\.txt'"),
+        ("a.jsonl.gz", gzip.compress(b"", mtime=0), "the file is empty"),
+        ("a.jsonl.gz", gzip.compress(ROW, mtime=0)[:-9], "Truncated compressed stream"),
+        ("a.parquet.gz", gzip.compress(b"PAR1", mtime=0), "parquet inside a compressed file is not read"),
+        ("a.csv.gz", gzip.compress("a,b".encode("utf-16"), mtime=0), "UTF-16"),
         ("a.jsonl", ROW.decode().encode("utf-16"), "UTF-16.*iconv"),
         ("a.json", b"[%s]".replace(b"%s", ROW).decode().encode("utf-16-be").join([b"\xfe\xff", b""]), "UTF-16"),
         ("a.csv", "instruction,output\na,b\n".encode("utf-16"), "UTF-16"),
@@ -112,7 +139,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
 
 def test_a_file_that_vanishes_while_it_is_read_is_an_input_error(tmp_path: Path) -> None:
     for container in Container:
-        with pytest.raises(InputError, match="gone"):
+        with pytest.raises(InputError, match=r"gone: cannot be read \(No such file"):
             list(read_records(tmp_path / "gone", container))
 
 
@@ -178,7 +205,7 @@ def test_the_allowed_depth_is_the_same_for_every_caller(tmp_path: Path) -> None:
 
 
 def test_a_row_over_the_limit_is_passed_over_without_being_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "MAX_RECORD_BYTES", 100)
+    monkeypatch.setattr(containers, "MAX_RECORD_BYTES", 100)
     long = b'{"a": "' + b"x" * 350 + b'"}\n'
     found = records(tmp_path, "a.jsonl", ROW + b"\n" + long + ROW)
     assert [isinstance(record.fields, Problem) for record in found] == [False, True, False]
@@ -260,6 +287,7 @@ def test_records_of_csv_keep_quotes_and_line_ends_inside_fields(tmp_path: Path) 
         (b"one", "1 fields where the header has 2"),
         (b"one,two,three", "3 fields where the header has 2"),
         (b"one,\xff", "no valid Unicode"),
+        (b"one\rtwo,three", "no CSV record: new-line character seen in unquoted field"),
     ],
 )
 def test_a_damaged_csv_record_is_a_row_with_a_problem(tmp_path: Path, row: bytes, reason: str) -> None:
@@ -275,6 +303,25 @@ def test_a_quote_that_is_never_closed_is_a_problem_of_its_row(tmp_path: Path) ->
     assert last.fields == unreadable("a quoted field is not closed before the end of the file")
     (closed,) = records(tmp_path, "b.csv", b'instruction,output\nc,"d\ne,f"')
     assert closed.fields == {"instruction": "c", "output": "d\ne,f"}
+
+
+def test_a_csv_record_over_the_limit_is_passed_over_without_being_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containers, "MAX_RECORD_BYTES", 60)
+    header = b"instruction,output\n"
+    for long in (b"x" * 70 + b",y\n", b'"' + b"line\n" * 20 + b'""",y\n', b'x,"' + b"y" * 200 + b'"\n'):
+        found = records(tmp_path, "a.csv", header + b"a,b\n" + long + b"a,b\n")
+        assert [record.fields for record in found] == [FIELDS, unreadable("the row is over 0 MiB"), FIELDS]
+        begin = len(header) + 4
+        assert [(record.start, record.end) for record in found] == [
+            (len(header), begin),
+            (begin, begin + len(long)),
+            (begin + len(long), begin + len(long) + 4),
+        ]
+        assert found[2].line == 3 + long.count(b"\n")
+    (rest,) = records(tmp_path, "a.csv", header + b'a,"b\n' + b"a,b\n" * 20)
+    assert (rest.fields, rest.end) == (unreadable("the row is over 0 MiB"), len(header) + 5 + 80)
+    with pytest.raises(InputError, match="the first line is over 0 MiB"):
+        records(tmp_path, "a.csv", b"x" * 100)
 
 
 @pytest.mark.parametrize(
@@ -321,6 +368,133 @@ def test_parquet_with_a_damaged_middle_is_refused(tmp_path: Path) -> None:
         list(read_records(path, Container.PARQUET))
 
 
+def odd_table() -> pa.Table:
+    """A column of which Python has no value in the middle row, for each way in which that can be."""
+    far = pa.array([0, 4 * 10**11, 0], pa.int64())
+    texts = pa.array([b"b", b"b", b"b"], pa.binary())
+    return pa.table(
+        {
+            "instruction": ["a", "a", "a"],
+            "output": texts.cast(pa.string()),
+            "day": pa.array([0, 9_000_000, 0], pa.int32()).cast(pa.date32()),
+            "time": far.cast(pa.timestamp("s")),
+            "nanoseconds": pa.array([0, 1, 0], pa.int64()).cast(pa.timestamp("ns")),
+            "zone": pa.array([0, 0, 0], pa.int64()).cast(pa.timestamp("s", tz="Nowhere/City")),
+            "long": far.cast(pa.duration("s")),
+            "nested": pa.array([[0], [9_000_000], []], pa.list_(pa.int32())).cast(pa.list_(pa.date32())),
+        }
+    )
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_a_cell_that_python_has_no_value_for_is_kept_as_text(tmp_path: Path, suffix: str) -> None:
+    path = write_table(odd_table(), tmp_path / f"a.{suffix}")
+    found = list(read_records(path, detect_container(path)))
+    assert [isinstance(record.fields, Problem) for record in found] == [False, False, False]
+    rows = [parse(record.fields, Format.ALPACA) for record in found]  # type: ignore[arg-type]
+    assert all(isinstance(row, ParsedRow) and row.messages == (user("a"), assistant("b")) for row in rows)
+    fields = found[1].fields
+    assert isinstance(fields, Mapping)
+    assert (fields["day"], fields["time"][:5], fields["nested"][:6]) == ("26611-03-02", "14645", "<list<")
+    assert fields["zone"].endswith("s, tz=Nowhere/City]>")
+    assert all(json.dumps(record.fields, default=repr) for record in found)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_bytes_that_are_no_text_are_a_problem_of_their_row(tmp_path: Path, suffix: str) -> None:
+    texts = pa.Array.from_buffers(
+        pa.string(), 3, [None, pa.py_buffer(np.array([0, 1, 2, 3], np.int32).tobytes()), pa.py_buffer(b"a\xffc")]
+    )
+    path = write_table(pa.table({"instruction": texts, "output": ["x", "y", "z"]}), tmp_path / f"a.{suffix}")
+    assert [record.fields for record in read_records(path, detect_container(path))] == [
+        {"instruction": "a", "output": "x"},
+        unreadable("invalid UTF-8 at byte 0 of field 'instruction'"),
+        {"instruction": "c", "output": "z"},
+    ]
+
+
+# --- Arrow and compressed files -------------------------------------------------------------------------------------
+
+
+def write_table(table: pa.Table, path: Path, *, is_stream: bool = True) -> Path:
+    if path.suffix == ".parquet":
+        pq.write_table(table, path)
+        return path
+    with path.open("wb") as file:
+        opened = pa.ipc.new_stream(file, table.schema) if is_stream else pa.ipc.new_file(file, table.schema)
+        with opened as writer:
+            writer.write_table(table, max_chunksize=1500)
+    return path
+
+
+@pytest.mark.parametrize("is_stream", [True, False])
+def test_rows_of_arrow_have_fields_and_no_bytes(tmp_path: Path, is_stream: bool) -> None:
+    table = pa.table({"prompt": [str(n) for n in range(4000)], "completion": ["x"] * 4000})
+    found = list(read_records(write_table(table, tmp_path / "a.arrow", is_stream=is_stream), Container.ARROW))
+    assert found[0] == Record(0, None, None, None, {"prompt": "0", "completion": "x"})
+    assert [(record.index, record.fields) for record in found] == list(enumerate(table.to_pylist()))
+
+
+@pytest.mark.parametrize("is_stream", [True, False])
+def test_half_an_arrow_file_is_refused(tmp_path: Path, is_stream: bool) -> None:
+    table = pa.table({"a": [str(n) * 9 for n in range(5000)]})
+    path = write_table(table, tmp_path / "a.arrow", is_stream=is_stream)
+    path.write_bytes(path.read_bytes()[:20_000])
+    with pytest.raises(InputError, match=r"a\.arrow"):
+        list(read_records(path, Container.ARROW))
+    path.write_bytes(b"nonsense")
+    with pytest.raises(InputError, match="no whole Arrow file"):
+        list(read_records(path, Container.ARROW))
+
+
+PLAIN = {
+    "a.jsonl": b"\xef\xbb\xbf\r\n" + ROW + b"\r\n\r\nnonsense\n" + ROW,
+    "a.json": b" [ " + ROW + b",\n nonsense, " + ROW + b" ]\n",
+    "a.csv": b'instruction,output\r\na,b\r\n"x\r\ny",\r\na\r\n',
+}
+
+
+@pytest.mark.parametrize("compression", list(Compression))
+@pytest.mark.parametrize("name", PLAIN)
+def test_a_compressed_file_is_read_as_what_it_holds(tmp_path: Path, name: str, compression: Compression) -> None:
+    content = PLAIN[name]
+    expected = records(tmp_path, name, content)
+    suffix = {"gzip": "gz", "zstd": "zst"}[compression]
+    assert records(tmp_path, f"{name}.{suffix}", packed_bytes(content, compression)) == expected
+    # Parts that were compressed one after the other, as logs are, are one file.
+    parts = packed_bytes(content[:20], compression) + packed_bytes(content[20:], compression)
+    assert records(tmp_path, f"{name}.{suffix}", parts) == expected
+    with decompressed(tmp_path / f"{name}.{suffix}") as plain:
+        assert plain.read_bytes() == content
+    assert not plain.exists()
+
+
+@pytest.mark.parametrize("compression", list(Compression))
+def test_a_compressed_file_that_is_cut_off_or_damaged_is_refused(tmp_path: Path, compression: Compression) -> None:
+    lines = b"".join(b'{"instruction": "%d", "output": "%d"}\n' % (n, n * n) for n in range(20_000))
+    whole = packed_bytes(lines, compression)
+    damaged = whole[: len(whole) // 2] + bytes(64) + whole[len(whole) // 2 + 64 :]
+    for content in (whole[: len(whole) // 2], whole[:-3], damaged):
+        (tmp_path / "a.jsonl.x").write_bytes(content)
+        with pytest.raises(InputError, match=r"a\.jsonl\.x: cannot be read"):
+            list(read_records(tmp_path / "a.jsonl.x", Container.JSONL))
+
+
+def test_names_say_what_a_file_holds_and_how_it_is_packed() -> None:
+    names = ["a.jsonl", "a.JSON.GZ", "a.csv.zst", "a.b.pq", "a.gz", "a", "a.txt"]
+    assert [container_of_suffix(Path(name)) for name in names] == [
+        Container.JSONL,
+        Container.JSON,
+        Container.CSV,
+        Container.PARQUET,
+        None,
+        None,
+        None,
+    ]
+    assert [compression_of_name(Path(name)) for name in names[:3]] == [None, Compression.GZIP, Compression.ZSTD]
+    assert without_compression(Path("d/a.jsonl.gz")) == Path("d/a.jsonl")
+
+
 # --- formats --------------------------------------------------------------------------------------------------------
 
 
@@ -339,7 +513,12 @@ def test_parquet_with_a_damaged_middle_is_refused(tmp_path: Path) -> None:
         ({"messages": [], "instruction": "", "output": ""}, Format.ALPACA),
         ({"messages": []}, None),
         ({"instruction": ""}, None),
-        ({"text": ""}, None),
+        ({"text": ""}, Format.TEXT),
+        ({"text": "", "instruction": "", "output": ""}, Format.ALPACA),
+        ({"chosen": "", "rejected": ""}, Format.PREFERENCE),
+        ({"prompt": "", "chosen": [], "rejected": [], "messages": [{"role": "user", "content": ""}]}, Format.PREFERENCE),
+        ({"prompt": [{"role": "user", "content": ""}], "completion": []}, Format.PROMPT_COMPLETION),
+        ({"messages": [{"role": "user", "from": None, "content": ""}]}, Format.MESSAGES),
         ({}, None),
     ],
 )
@@ -349,7 +528,8 @@ def test_a_format_is_recognised_by_its_fields(fields: dict[str, Any], format_: F
 
 def test_the_fields_of_every_format_are_named_for_messages() -> None:
     assert expected_fields() == (
-        "alpaca (instruction, output), messages (messages), sharegpt (conversations), prompt-completion (prompt, completion)"
+        "alpaca (instruction, output), messages (messages), sharegpt (conversations), prompt-completion (prompt, completion), "
+        "preference (chosen), text (text)"
     )
 
 
@@ -398,7 +578,7 @@ def test_null_text_is_empty_text() -> None:
             "field 'content of turn 0' is a JSON number, not text",
         ),
         (
-            {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+            {"messages": [{"role": "user", "content": [{"image": "a.png"}]}]},
             Format.MESSAGES,
             "turn 0 has content that is not text",
         ),
@@ -450,7 +630,7 @@ def test_messages_keep_every_field_that_a_template_may_use() -> None:
 
 
 def test_sharegpt_names_become_roles() -> None:
-    turns = [{"from": name, "value": name} for name in ("human", "gpt", "function_call", "observation", "critic")]
+    turns = [{"from": name, "value": name} for name in ("human", "gpt", "function_call", "observation", "critic", "developer")]
     assert parse({"conversations": turns, "system": "s"}, Format.SHAREGPT) == ParsedRow(
         (
             Message("system", "s", trained=False),
@@ -459,6 +639,7 @@ def test_sharegpt_names_become_roles() -> None:
             assistant("function_call"),
             Message("tool", "observation", trained=False),
             Message("critic", "critic", trained=False),
+            Message("system", "developer", trained=False),
         ),
         None,
         {},

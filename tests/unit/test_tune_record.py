@@ -235,6 +235,22 @@ def job(tmp_path: Path) -> TuneJob:
 
 
 @pytest.mark.parametrize(
+    ("rows", "note"),
+    [
+        ((3,), "Note: 1 row could not be read or understood, and was left out: #3, counted from 0 Note:"),
+        (
+            (3, 17, 20, 21, 90),
+            "Note: 5 rows could not be read or understood, and were left out: #3, #17, #20 and 2 more, which tunescope audit"
+            " names, counted from 0 Note:",
+        ),
+    ],
+)
+def test_the_first_rows_that_could_not_be_read_are_named(rows: tuple[int, ...], note: str) -> None:
+    text = printed(tuning_report(Tuned(replace(RECORD, n_unusable=len(rows)), None, rows), Path("out")))
+    assert note in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
     ("launcher", "beginning"),
     [
         (Launcher.TORCHRUN, "torchrun --standalone --nproc_per_node=4 -m audit.tune.worker "),
@@ -250,9 +266,15 @@ def test_a_launch_is_a_command_and_a_job_file(job: TuneJob, launcher: Launcher, 
     assert plan.command == f"{beginning}{plan.job_file}"
     assert plan.job_file == job.out.with_name("out.job.json")
     read = read_job(plan.job_file)
-    assert read.data == Path("data.jsonl").resolve(), "it works from any folder"
+    assert read.data == str(Path("data.jsonl").resolve()), "it works from any folder"
     assert read.model_copy(update={"data": job.data, "probes": job.probes}) == job
     assert "Needs: 4 GPUs" in printed(launch_report(plan))
+
+
+@pytest.mark.parametrize("data", ["org/rows:train", "s3://bucket/*.jsonl", "https://example.org/rows.jsonl"])
+def test_what_lies_in_no_folder_keeps_its_name_in_a_job(job: TuneJob, data: str) -> None:
+    plan = plan_launch(job.model_copy(update={"data": data}), Launcher.TORCHRUN, 2)
+    assert read_job(plan.job_file).data == data
 
 
 def test_a_launch_that_cannot_work_is_refused(job: TuneJob, tmp_path: Path) -> None:

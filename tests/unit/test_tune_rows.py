@@ -50,6 +50,19 @@ def test_rows_are_rendered_and_others_left_out_and_counted(read_rows: ReadRows, 
     assert alone.n_trained_tokens == (row.n_trained, chat_format.row(corpus.row(5).messages).n_trained)
 
 
+def test_rows_of_plain_text_are_not_tuned_on(read_rows: ReadRows, chat_format: ChatFormat) -> None:
+    with pytest.raises(InputError, match="rows of plain text are not tuned on"):
+        training_set(read_rows([{"text": "The Oder is a river."}]), chat_format, None)
+
+
+def test_the_better_answer_of_a_preference_is_tuned_on(read_rows: ReadRows, chat_format: ChatFormat) -> None:
+    pairs = read_rows([{"prompt": "Who?", "chosen": "Rome.", "rejected": "Paris."}])
+    plain = read_rows([{"prompt": "Who?", "completion": "Rome."}])
+    of_pairs, of_plain = (training_set(corpus, chat_format, None) for corpus in (pairs, plain))
+    assert of_pairs.input_ids[0].tolist() == of_plain.input_ids[0].tolist()
+    assert of_pairs.digest == of_plain.digest
+
+
 def test_rows_are_cut_and_those_cut_to_nothing_left_out(read_rows: ReadRows, chat_format: ChatFormat) -> None:
     corpus = read_rows([alpaca("a" * 50, "Rome."), alpaca("a", "Rome " * 20), alpaca("a", "b")])
     short = training_set(corpus, chat_format, 30)

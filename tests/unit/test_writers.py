@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import gzip
 import hashlib
 import io
 import json
@@ -18,12 +19,12 @@ import pytest
 
 from audit.errors import InputError
 from audit.export import ExportRequest, plan_export, write_export
-from audit.export.writers import container_of_name, write_rows
+from audit.export.writers import SourceRows, container_of_name, packed, write_joined, write_rows
 from audit.rundir import Run
-from audit.sources import Container
+from audit.sources import Compression, Container
 from audit.trace.model import BlamedRow
 from audit.trace.stored import store_traces
-from tests.conftest import AuditRows, ReadFile, alpaca, chat, jsonl
+from tests.conftest import AuditRows, ReadFile, alpaca, chat, jsonl, read_dataset
 
 
 @pytest.fixture
@@ -105,6 +106,157 @@ def test_parquet_keeps_schema_metadata_and_values(read_file: ReadFile, tmp_path:
     assert original.schema.metadata[b"made"] == b"by hand"
 
 
+@pytest.mark.parametrize("is_stream", [True, False])
+def test_arrow_keeps_schema_values_and_its_kind(read_file: ReadFile, tmp_path: Path, is_stream: bool) -> None:
+    schema = pa.schema(
+        [("prompt", pa.large_string()), ("completion", pa.string()), ("n", pa.int8())], metadata={"made": "by hand"}
+    )
+    table = pa.table({"prompt": list("abcd"), "completion": list("efgh"), "n": [1, None, 3, 4]}, schema=schema)
+    original = io.BytesIO()
+    opened = pa.ipc.new_stream(original, schema) if is_stream else pa.ipc.new_file(original, schema)
+    with opened as writer:
+        writer.write_table(table, max_chunksize=3)
+    corpus, _ = read_file("data.arrow", original.getvalue())
+    buffer = io.BytesIO()
+    write_rows(tmp_path / "data.arrow", Container.ARROW, corpus.rows, [1, 3], Container.ARROW, buffer)
+    buffer.seek(0)
+    again = pa.ipc.open_stream(buffer) if is_stream else pa.ipc.open_file(buffer)
+    assert again.read_all().equals(table.take([1, 3]), check_metadata=True)
+    buffer = io.BytesIO()
+    write_rows(tmp_path / "data.arrow", Container.ARROW, corpus.rows, [1, 3], Container.PARQUET, buffer)
+    assert pq.read_table(buffer).equals(table.take([1, 3]), check_metadata=True)
+
+
+def test_rows_past_the_limit_of_an_audit_of_parquet_are_not_exported(read_file: ReadFile, tmp_path: Path) -> None:
+    pl.DataFrame({"text": list("abc")}).write_parquet(tmp_path / "made.parquet")
+    corpus, _ = read_file("data.parquet", (tmp_path / "made.parquet").read_bytes(), limit=2)
+    buffer = io.BytesIO()
+    write_rows(tmp_path / "data.parquet", Container.PARQUET, corpus.rows, [0, 1], Container.PARQUET, buffer)
+    assert pq.read_table(buffer).to_pydict() == {"text": ["a", "b"]}
+
+
+@pytest.mark.parametrize("compression", list(Compression))
+def test_the_bytes_within_a_compressed_file_are_copied(
+    written: Callable[..., bytes], compression: Compression, tmp_path: Path
+) -> None:
+    def packed_content(content: bytes) -> bytes:
+        buffer = io.BytesIO()
+        with packed(buffer, compression) as file:
+            file.write(content)
+        return buffer.getvalue()
+
+    suffix = {"gzip": "gz", "zstd": "zst"}[compression]
+    lines = b"\xef\xbb\xbf" + A + b"\r\nbroken \xff\r\n" + C
+    assert written(f"data.jsonl.{suffix}", packed_content(lines), [1, 2]) == b"broken \xff\r\n" + C
+    array = b" [ " + A + b" ,\n\t" + B + b"\n]\n"
+    assert written(f"data.json.{suffix}", packed_content(array), [0, 1]) == array
+    records = b'instruction,output\r\na,"b\r\n"\r\nc,d'
+    assert written(f"data.csv.{suffix}", packed_content(records), [0, 1]) == records
+    assert packed_content(lines) == packed_content(lines)
+    assert not tmp_path.joinpath("plain").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("clean.jsonl.gz", gzip.decompress),
+        ("clean.JSONL.zst", lambda content: pa.CompressedInputStream(pa.BufferReader(content), "zstd").read()),
+    ],
+)
+def test_a_name_says_whether_an_export_is_compressed(
+    run: Run, tmp_path: Path, name: str, read: Callable[[bytes], bytes]
+) -> None:
+    exported = export(run, tmp_path / name, control_seeds=(2,), drop=("DUP001",))
+    assert read(exported.cleaned.read_bytes()) == b"".join(
+        jsonl(ROWS).splitlines(keepends=True)[:12] + jsonl(ROWS[13:]).splitlines(keepends=True)
+    )
+    plain, suffix = name.split(".", 1)
+    assert [path.name for path in exported.controls] == [f"{plain}.random-2.{suffix}"]
+    with pytest.raises(InputError, match="parquet is not written compressed"):
+        export(run, tmp_path / "clean.parquet.gz", drop=("FMT",))
+    assert not (tmp_path / "clean.parquet.gz").exists()
+
+
+def test_json_is_an_array_unless_the_source_was_lines_under_that_name(audit_file: Callable[..., Run], tmp_path: Path) -> None:
+    for name in ("lines.jsonl", "lines.json"):
+        (tmp_path / name).write_bytes(A + b"\n" + B + b"\n")
+    out = export(audit_file(tmp_path / "lines.jsonl"), tmp_path / "a.json").cleaned
+    assert json.loads(out.read_bytes()) == [json.loads(A), json.loads(B)]
+    assert export(audit_file(tmp_path / "lines.json"), tmp_path / "b.json").cleaned.read_bytes() == A + b"\n" + B + b"\n"
+
+
+def test_one_file_goes_into_a_folder_under_its_own_name(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    for folder in ("there", "new"):
+        exported = export(run, tmp_path / folder, folder)
+        assert (exported.cleaned / "data.jsonl").read_bytes() == jsonl(ROWS)
+        record = json.loads(run.read_added("exports", folder, "manifest.json"))
+        digest = hashlib.sha256(jsonl(ROWS)).hexdigest()
+        assert record["cleaned"]["files"] == [{"file": "data.jsonl", "sha256": digest}]
+    with pytest.raises(InputError, match=r"data\.jsonl: the file exists"):
+        export(run, tmp_path)
+
+
+def test_a_field_that_the_first_row_lacks_is_not_lost(written: Callable[..., bytes]) -> None:
+    content = written("data.jsonl", jsonl([alpaca("a", "b"), alpaca("c", "d", late=1)]), [0, 1], Container.PARQUET)
+    assert pl.read_parquet(io.BytesIO(content))["late"].to_list() == [None, 1]
+
+
+def parts(folder: Path, files: dict[str, tuple[bytes, list[int]]]) -> list[SourceRows]:
+    found = []
+    for name, (content, kept) in files.items():
+        corpus, summary = read_dataset(folder, name, content)
+        found.append(SourceRows(name, folder / name, Container(summary.container), corpus.rows, kept))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (Container.JSONL, A + b"\n" + B + b"\r\n" + C),
+        (Container.JSON, b"[\n" + A + b",\n" + B + b",\n" + C + b"\n]\n"),
+        (Container.CSV, b"instruction,input,output\r\na,,a\r\nb,,b\r\nc,,c\r\n"),
+    ],
+)
+def test_lines_of_several_files_are_joined_to_one(tmp_path: Path, target: Container, expected: bytes) -> None:
+    files = {
+        "x.jsonl": (b"\xef\xbb\xbf" + A, [0]),
+        "none.jsonl": (A, []),
+        "y.jsonl": (b"\xef\xbb\xbf" + B + b"\r\n" + A + b"\n" + C, [0, 2]),
+    }
+    buffer = io.BytesIO()
+    write_joined(parts(tmp_path, files), target, buffer)
+    assert buffer.getvalue() == expected
+
+
+def test_tables_of_one_schema_keep_it_when_they_are_joined(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"text": ["a", "b"], "n": [1, 2]}, schema_overrides={"n": pl.Int8})
+    contents = []
+    for part in (frame, frame.with_columns(pl.col("n") + 2)):
+        buffer = io.BytesIO()
+        part.write_parquet(buffer)
+        contents.append(buffer.getvalue())
+    buffer = io.BytesIO()
+    write_joined(
+        parts(tmp_path, {"x.parquet": (contents[0], [1]), "y.parquet": (contents[1], [0, 1])}), Container.PARQUET, buffer
+    )
+    joined = pq.read_table(buffer)
+    assert (joined["n"].to_pylist(), joined.schema.field("n").type) == ([2, 3, 4], pa.int8())
+    mixed = {"x.parquet": (contents[0], [1]), "y.csv": (b"text,n\r\nc,5\r\n", [0])}
+    buffer = io.BytesIO()
+    write_joined(parts(tmp_path, mixed), Container.JSONL, buffer)
+    assert [json.loads(line) for line in buffer.getvalue().splitlines()] == [{"text": "b", "n": 2}, {"text": "c", "n": "5"}]
+
+
+@pytest.mark.parametrize(("target", "content"), [(Container.JSON, b"[]\n"), (Container.JSONL, b""), (Container.CSV, b"\r\n")])
+def test_a_split_of_which_every_row_leaves_is_an_empty_file(
+    written: Callable[..., bytes], target: Container, content: bytes
+) -> None:
+    assert written("data.jsonl", A, [], None if target is Container.JSONL else target) == content
+    assert written("data.json", b"[" + A + b"]", []) == b"[]"
+    assert written("data.csv", b"instruction,output\na,b\n", []) == b"instruction,output\n"
+
+
 ODD = [alpaca('a,\r"b"\n', "é\rü", n=1.5), alpaca("'", "", n=None), alpaca("日本", " x ", n=2)]
 
 
@@ -138,7 +290,7 @@ def test_what_does_not_fit_the_other_container_is_refused(written: Callable[...,
         written("data.jsonl", conversation, [0], Container.CSV)
     with pytest.raises(InputError, match=r"data\.jsonl#1: an unreadable row cannot be converted \(invalid JSON.*--drop FMT001"):
         written("data.jsonl", A + b"\nbroken\n", [0, 1], Container.JSON)
-    with pytest.raises(InputError, match="no common Parquet schema"):
+    with pytest.raises(InputError, match="no common parquet schema"):
         written("data.jsonl", jsonl([alpaca("a", "b", n=1), alpaca("a", "b", n={"x": 1})]), [0, 1], Container.PARQUET)
 
 
@@ -147,7 +299,10 @@ def test_what_does_not_fit_the_other_container_is_refused(written: Callable[...,
     [
         ("x.jsonl", Container.CSV, Container.JSONL),
         ("x.ndjson", Container.JSON, Container.JSONL),
-        ("x.json", Container.JSONL, Container.JSONL),
+        ("x.json", Container.JSONL, Container.JSON),
+        ("x.jsonl.gz", Container.CSV, Container.JSONL),
+        ("x.json.ZST", Container.JSONL, Container.JSON),
+        ("x.arrow", Container.PARQUET, Container.ARROW),
         ("x.json", Container.JSON, Container.JSON),
         ("x.json", Container.CSV, Container.JSON),
         ("x.CSV", Container.JSONL, Container.CSV),
@@ -259,7 +414,7 @@ def test_a_source_that_changed_or_went_away_is_refused_and_may_have_moved(run: R
     moved = source.rename(tmp_path / "moved.jsonl")
     with pytest.raises(InputError, match=r"the audited file cannot be read.*--data"):
         plan_export(run, ExportRequest())
-    assert plan_export(run, ExportRequest(data=moved)).source == moved
+    assert plan_export(run, ExportRequest(data=moved)).files[0].path == moved
     source.write_bytes(moved.read_bytes() + b"\n")
     with pytest.raises(InputError, match="the file has changed since the audit"):
         plan_export(run, ExportRequest())
