@@ -9,6 +9,7 @@ Source: Broder (1997), Leskovec, Rajaraman and Ullman, *Mining of Massive Datase
 from __future__ import annotations
 
 from functools import reduce
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -54,29 +55,35 @@ class JaccardPairs(NamedTuple):
 
 
 def shingle_sets(stream: WordStream, size: int) -> ShingleSets:
-    """The sets of runs of `size` words of every text, punctuation left out; a shorter text is one shingle.
+    """The sets of runs of `size` terms of every text, punctuation left out; a shorter text is one shingle.
+
+    A term is a word, or in scripts without spaces a pair of neighbouring signs: three of these are four signs, which is
+    about what three English words hold, and one changed word costs a Chinese text about as large a share of them.
 
     Args:
         stream: The texts.
-        size: Words per shingle, 1 to 5.
+        size: Terms per shingle, 1 to 5.
     """
-    is_word = stream.words[stream.ids]
-    ids = stream.ids[is_word].astype(np.uint64)
-    text = stream.text_of_position()[is_word]
+    terms = stream.terms()
+    text = terms.text
+    ids = terms.first.astype(np.uint64) + np.uint64(1)
+    is_pair = terms.second >= 0
+    ids[is_pair] = _mix(ids[is_pair] + (terms.second[is_pair].astype(np.uint64) + np.uint64(1)) * _MULTIPLIERS[0])
     counts = np.bincount(text, minlength=stream.n_texts)
     starts = np.concatenate([[0], np.cumsum(counts)])[:-1]
-    # A text of fewer words than a shingle is hashed as a whole: its missing places count as word -1.
+    # A text of fewer terms than a shingle is hashed as a whole: its missing places count as term -1.
     place = np.arange(len(ids)) - starts[text]
     begins = (place <= counts[text] - size) | ((place == 0) & (counts[text] < size))
     position = np.flatnonzero(begins)
     hashes = np.zeros(len(position), np.uint64)
     for step in range(size):
         within = place[position] + step < counts[text[position]]
-        token = np.where(within, ids[np.minimum(position + step, len(ids) - 1)] + np.uint64(1), np.uint64(0))
+        token = np.where(within, ids[np.minimum(position + step, len(ids) - 1)], np.uint64(0))
         hashes = _mix(hashes ^ (token * _MULTIPLIERS[step]))
     owner = text[position].astype(np.int64)
-    order = np.lexsort((hashes, owner))
-    hashes, owner = hashes[order], owner[order]
+    ends = np.cumsum(np.bincount(owner, minlength=stream.n_texts)).tolist()
+    for begin, end in pairwise([0, *ends]):  # owners ascend, so each text is sorted by itself, in half the time
+        hashes[begin:end].sort()
     first = np.ones(len(hashes), bool)
     first[1:] = (hashes[1:] != hashes[:-1]) | (owner[1:] != owner[:-1])
     distinct = np.bincount(owner[first], minlength=stream.n_texts)

@@ -13,6 +13,12 @@ _PIECES = (
 )
 _LETTERS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 
+UNSPACED_TEXTS = st.lists(
+    st.sampled_from("東 京 都 か が ー ท ที ที่ น้ำ นา เ ກ ກໍ ຳ ခ မြ န် ខ ខ្ម ែ ๒ 2 a 。 ་ བོད \u0301 \U00020000".split(" ")),
+    max_size=14,
+).map("".join)
+"""Few signs of scripts without spaces between words, with their marks, digits and some others, so that spans occur often."""
+
 TEXTS = st.lists(st.one_of(st.sampled_from(_PIECES), _LETTERS), max_size=12).map("".join)
 """Any text."""
 

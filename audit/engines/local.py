@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import sys
 import threading
 import traceback
 from collections import deque
@@ -19,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, Self, TypeVar
 
 from audit.errors import InputError, TunescopeError
@@ -121,7 +122,7 @@ class LocalPool:
         context = get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        with _threads_of_children(self._n_threads):
+        with _threads_of_children(self._n_threads), _without_main():
             process.start()
         theirs.close()  # so that the end of the worker is the end of the pipe
         worker = _Worker(process, ours)
@@ -161,7 +162,7 @@ def _received(worker: _Worker, describe: Callable[[], str]) -> Any:
         raise InputError(
             f"the process of this task {ended}",
             where=describe(),
-            why="memory may have run out" if code == -signal.SIGKILL else "",
+            why="memory may have run out" if ended.endswith("SIGKILL") else "",
             remedy="use fewer workers or smaller batches; the same command goes on where it stopped",
         ) from error
     if not succeeded:
@@ -206,6 +207,21 @@ def _end_with_parent() -> None:
     assert parent is not None
     connection.wait([parent.sentinel])
     os._exit(1)
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Workers do not run the user's script again, which may begin without `if __name__ == "__main__":`.
+
+    `multiprocessing` tells a spawned process to import the main module, for functions that stand in it; ours stand in
+    modules of their own.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 @contextmanager

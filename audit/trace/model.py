@@ -234,7 +234,7 @@ class SpanTrace:
     decoys: DecoyLinks | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Trace:
     """A claim, its spans and their rows, and what was not looked at."""
 

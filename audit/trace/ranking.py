@@ -8,7 +8,7 @@ Source: Cormack, Clarke and Büttcher (2009), reciprocal rank fusion, with its c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from audit.materials import Materials
 from audit.trace.model import Channel
 from indexes.dense import similarities
 from indexes.encoders import Encoder
-from indexes.words import tokenize
+from indexes.words import is_sign, terms_of, tokenize
 
 __all__ = [
     "FUSION_CONSTANT",
@@ -54,26 +54,43 @@ class Surroundings:
         channels: What each channel says of the responses.
         base: The fused score of these channels; float64, shape `(n_responses,)`.
         prompt_words: The prompt's tokens, which are no evidence.
+        prompt_terms: The prompt's words and pairs of signs, as `indexes.words.terms_of` makes them.
     """
 
     channels: Mapping[Channel, ChannelValues]
     base: NDArray[np.float64]
     prompt_words: frozenset[str]
+    prompt_terms: frozenset[tuple[str, ...]]
+
+    def asked(self, tokens: Sequence[str]) -> list[bool]:
+        """Which tokens of a span the prompt holds already.
+
+        A sign of a script without spaces that stands in the prompt by itself is no word of it: it counts together with a
+        neighbour in the span, where it has one.
+        """
+        signs = [is_sign(token) for token in tokens]
+        held = []
+        for place, token in enumerate(tokens):
+            pairs = [
+                tuple(tokens[begin : begin + 2])
+                for begin in (place - 1, place)
+                if signs[place] and begin >= 0 and signs[begin : begin + 2] == [True, True]
+            ]
+            held.append(any(pair in self.prompt_terms for pair in pairs) if pairs else token in self.prompt_words)
+        return held
 
 
 def surroundings(materials: Materials, prompt: str, encoder: Encoder | None) -> Surroundings:
     """Rank every response by the nearness of its prompt; without an encoder by BM25 alone."""
-    words = frozenset(tokenize(prompt))
-    numbers = materials.phrases.token_numbers(sorted(words))
-    numbers = numbers[numbers >= 0]
-    values = {Channel.BM25: materials.bm25.scores(numbers[materials.prompt_words.words[numbers]].tolist())}
+    tokens = tokenize(prompt)
+    values = {Channel.BM25: materials.bm25_scores(prompt)}
     if encoder is not None:
         values[Channel.CONCEPT] = similarities(encoder.encode([prompt])[0], materials.prompt_vectors)
     channels = {channel: ChannelValues(value, competition_ranks(value)) for channel, value in values.items()}
     base = np.zeros(materials.n_responses)
     for channel in channels.values():
         base += np.where(channel.value > 0, 1 / (FUSION_CONSTANT + channel.rank), 0.0)
-    return Surroundings(channels, base, words)
+    return Surroundings(channels, base, frozenset(tokens), frozenset(terms_of(tokens)))
 
 
 def phrase_ranks(of_span: NDArray[np.int64], coverage: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -167,7 +167,7 @@ class Tracer:
         places = np.flatnonzero(weights)
         n_whole = int(np.sum(evidence.coverage == 1))
         n_tokens = int(places[-1] - places[0]) + 1
-        hidden = [place for place, token in enumerate(tokens[places[0] :][:n_tokens]) if token in near.prompt_words]
+        hidden = [place for place, is_asked in enumerate(near.asked(tokens)[places[0] :][:n_tokens]) if is_asked]
         null = self._nulls.fused(n_tokens, n_whole, near, hidden)
         decoys = self._nulls.decoys(words, n_tokens, n_whole, near, hidden)
         n_holders = self._materials.phrases.n_texts_with(span.text)
@@ -274,7 +274,7 @@ class Tracer:
         phrases = self._materials.phrases
         unseen = np.log(2.0 * (phrases.stream.n_texts + 1))
         weights = np.append(phrases.weights, unseen)[numbers]  # -1, for a token that occurs nowhere, is the last
-        is_evidence = [is_word(token) and token not in near.prompt_words for token in tokens]
+        is_evidence = [is_word(token) and not is_asked for token, is_asked in zip(tokens, near.asked(tokens), strict=True)]
         return np.where(is_evidence, weights, 0).astype(np.float32)
 
     def _match(self, text: int, begin: int, length: int, claim: Response, span: Span) -> Match:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexes.minhash import jaccard_of, jaccard_pairs, jaccard_pairs_plain, shingle_sets
-from indexes.words import WordStream
+from indexes.words import WordStream, terms_of, tokenize
+from tests.texts import UNSPACED_TEXTS, WORDY_TEXTS
 
 
 def near_duplicates(n_families: int, seed: int) -> list[str]:
@@ -44,10 +45,11 @@ def test_short_texts_pair_as_they_do_by_counting(texts: list[list[str]], min_jac
         np.testing.assert_array_equal(one, other)
 
 
-@given(st.lists(st.lists(st.sampled_from("abcde"), max_size=9), min_size=1, max_size=6), st.integers(1, 5))
-def test_shingles_are_runs_of_words(texts: list[list[str]], size: int) -> None:
-    sets = shingle_sets(WordStream.of([" ".join(text) for text in texts]), size)
-    runs = [{tuple(text[i : i + size]) for i in range(max(len(text) - size + 1, min(len(text), 1)))} for text in texts]
+@given(st.lists(st.one_of(WORDY_TEXTS, UNSPACED_TEXTS), min_size=1, max_size=6), st.integers(1, 5))
+def test_shingles_are_runs_of_terms(texts: list[str], size: int) -> None:
+    sets = shingle_sets(WordStream.of(texts), size)
+    terms = [terms_of(tokenize(text)) for text in texts]
+    runs = [{tuple(text[i : i + size]) for i in range(max(len(text) - size + 1, min(len(text), 1)))} for text in terms]
     assert np.diff(sets.offsets).tolist() == [len(run) for run in runs]
     later, earlier = np.tril_indices(len(texts), -1)
     expected = [len(runs[a] & runs[b]) / max(len(runs[a] | runs[b]), 1) for a, b in zip(later, earlier, strict=True)]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from indexes.phrases import PhraseIndex, occurrences_plain
 from indexes.words import WordStream, tokenize
-from tests.texts import TEXTS, WORDY_TEXTS
+from tests.texts import TEXTS, UNSPACED_TEXTS, WORDY_TEXTS
 
 FIRST_ANCHORS = 3
 
@@ -22,6 +22,12 @@ def test_every_occurrence_is_found_in_any_text(texts: list[str], span: str) -> N
 
 @given(st.lists(WORDY_TEXTS, max_size=5), WORDY_TEXTS)
 def test_every_occurrence_is_found_where_there_are_many(texts: list[str], span: str) -> None:
+    assert PhraseIndex(WordStream.of(texts)).occurrences(span) == occurrences_plain(texts, span)
+
+
+@given(st.lists(UNSPACED_TEXTS, max_size=5), UNSPACED_TEXTS)
+@example(["ที่นี่ที่", "ทีนี"], "ที่")
+def test_every_occurrence_is_found_in_unspaced_text(texts: list[str], span: str) -> None:
     assert PhraseIndex(WordStream.of(texts)).occurrences(span) == occurrences_plain(texts, span)
 
 

@@ -13,8 +13,9 @@ from audit.export.writers import write_rows
 from audit.sources import Container, detect_container
 from indexes.minhash import jaccard_pairs, jaccard_pairs_plain, shingle_sets
 from indexes.phrases import PhraseIndex, occurrences_plain
-from indexes.words import WordStream, tokenize, tokenize_with_offsets
+from indexes.words import WordStream, is_sign, is_word, normalize, terms_of, tokenize, tokenize_with_offsets
 from tests.conftest import read_dataset
+from tests.equivalence.test_words import TOKEN
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +28,13 @@ def test_tokens_are_the_same_with_and_without_offsets(answers: list[str]) -> Non
     for answer in answers:
         tokens = tokenize_with_offsets(answer)
         assert [token.text for token in tokens] == tokenize(answer)
+
+
+def test_tokens_are_those_of_one_plain_pattern(answers: list[str]) -> None:
+    for answer in answers:
+        if not any(map(is_sign, tokenize(answer))):
+            assert tokenize(answer) == TOKEN.findall(normalize(answer))
+            assert terms_of(tokenize(answer)) == [(token,) for token in tokenize(answer) if is_word(token)]
 
 
 def test_no_near_duplicate_is_missed(answers: list[str]) -> None:

@@ -13,7 +13,7 @@ from audit.corpus import Corpus
 from audit.pipeline import run_audit
 from audit.pocket import demo_dataset
 from audit.rundir import Run
-from audit.summary import AuditSummary
+from audit.summary import Aside, AuditSummary
 from indexes import encoders
 from indexes.encoders import encode_cached, load_static
 from indexes.store import read_array
@@ -26,7 +26,9 @@ class Killed(BaseException):
     """As a kill would, it ends the work without any handler."""
 
 
-def render(summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame, signals: pl.DataFrame) -> Mapping[str, bytes]:
+def render(
+    summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame, signals: pl.DataFrame, aside: Aside
+) -> Mapping[str, bytes]:
     return {"report.json": f"{summary} {findings.height} {signals.height} {len(corpus)}".encode(), "report.html": b"<p>"}
 
 

@@ -37,6 +37,12 @@ def found(texts: list[str], min_jaccard: float, size: int = 1) -> list[tuple[int
         ("a b a b a b", 2, 2),
         ("a a a a", 1, 1),
         ("a b c d e f", 5, 2),
+        ("港", 3, 1),
+        ("老港口", 3, 1),
+        ("老港口的", 3, 1),
+        ("老港口的灯", 3, 2),
+        ("老港口 pier 2", 3, 2),
+        ("เก็บน้ำมันไว้", 3, 5),
     ],
 )
 def test_a_text_has_as_many_shingles_as_distinct_runs_of_words(text: str, size: int, count: int) -> None:
@@ -80,6 +86,30 @@ def test_similarities_of_given_pairs() -> None:
     later, earlier = np.array([1, 2, 3, 4, 0]), np.array([0, 0, 1, 2, 0])
     assert jaccard_of(sets, later, earlier).tolist() == [0.6, 0.0, 0.0, 0.0, 1.0]
     assert jaccard_of(sets, later[:0], earlier[:0]).tolist() == []
+
+
+CHINESE = "冬天的海面常常结冰，船只无法靠岸，所以镇上的居民把粗盐和灯油存放在山坡上的旧仓库里，到春天再平均分配。"
+THAI = "ในฤดูหนาวทะเลมักเป็นน้ำแข็งและเรือเข้าเทียบฝั่งไม่ได้ ชาวเมืองจึงเก็บเกลือกับน้ำมันไว้ในโกดังเก่าบนเนินเขาจนถึงฤดูใบไม้ผลิ"
+ENGLISH = (
+    "In winter the sea often freezes and no ship can reach the shore, so the people of the town keep salt and oil in an old "
+    "storehouse on the hill and share them equally in spring."
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "another", "similarity"),
+    [(ENGLISH, "hill", "cliff", 0.837838), (CHINESE, "居民", "渔夫", 0.782609), (THAI, "โกดัง", "ถ้ำ", 0.88172)],
+)
+def test_one_changed_word_costs_about_as_much_in_every_script(text: str, word: str, another: str, similarity: float) -> None:
+    assert found([text, text.replace(word, another), "".join(reversed(text))], 0.7, 3) == [(1, 0, similarity)]
+
+
+def test_a_changed_sign_and_other_text_are_told_apart_in_unspaced_text() -> None:
+    assert [pair[:2] for pair in found([CHINESE, THAI, CHINESE.replace("粗", "细"), THAI.replace("เก่า", "ใหม่")], 0.8, 3)] == [
+        (2, 0),
+        (3, 1),
+    ]
+    assert found([CHINESE[:30], CHINESE[30:], THAI[:60], THAI[60:]], 0.7, 3) == []
 
 
 def test_many_copies_of_one_text_all_match() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from indexes.phrases import Occurrence, PhraseIndex, Support, occurrences_plain
-from indexes.words import WordStream
+from indexes.words import WordStream, tokenize_with_offsets
 
 TEXTS = ["The old ferry. The ferry!", "", "A ferry sails; the old one sleeps.", "old old ferry"]
 
@@ -41,6 +41,30 @@ def test_a_span_is_found_wherever_its_tokens_stand_in_a_row(
     assert index.occurrences(span) == places
     assert occurrences_plain(TEXTS, span) == places
     assert index.n_texts_with(span) == len({place.text for place in places})
+
+
+@pytest.mark.parametrize(
+    ("span", "expected"),
+    [
+        ("港口", [(0, 2, 2), (1, 2, 2)]),
+        ("螺港", [(0, 1, 2)]),
+        ("粗 盐", [(0, 6, 2)]),
+        ("港", [(0, 2, 1), (1, 2, 1)]),
+        ("น้ำมัน", [(2, 3, 3)]),
+        ("ที่", [(3, 0, 1)]),
+        ("ที", []),  # a part of a character that a reader sees is not found
+        ("นำ", []),
+        ("油เ", []),
+    ],
+)
+def test_a_span_is_found_within_a_run_of_unspaced_text(span: str, expected: list[tuple[int, int, int]]) -> None:
+    texts = ["青螺港口储存粗盐。", "白沙港口储存灯油", "เก็บน้ำมันไว้", "ที่ไหน"]
+    places = [Occurrence(*place) for place in expected]
+    assert PhraseIndex(WordStream.of(texts)).occurrences(span) == places
+    assert occurrences_plain(texts, span) == places
+    for place in places:
+        tokens = tokenize_with_offsets(texts[place.text])[place.token : place.token + place.n_tokens]
+        assert texts[place.text][tokens[0].start : tokens[-1].end] == span.replace(" ", "")
 
 
 def test_document_frequency_counts_texts_not_occurrences(index: PhraseIndex) -> None:

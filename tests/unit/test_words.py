@@ -10,10 +10,12 @@ import pytest
 from indexes.words import (
     Token,
     WordStream,
+    is_sign,
     is_word,
     load_vocabulary,
     normalize,
     save_vocabulary,
+    terms_of,
     tokenize,
     tokenize_with_offsets,
 )
@@ -37,6 +39,19 @@ from indexes.words import (
         ("東京 タワー", ["東", "京", "タ", "ワ", "ー"]),
         ("ｶﾞｷﾞ", ["ガ", "ギ"]),
         ("ไทย", ["ไ", "ท", "ย"]),
+        ("ที่นี่", ["ที่", "นี่"]),
+        ("น้ำ นํา", ["น้ํา", "นํา"]),
+        ("ปี๒๕๖๗", ["ปี", "๒๕๖๗"]),
+        ("ຂ້າ ນ້ຳ", ["ຂ້", "າ", "ນ້ໍາ"]),
+        ("ខ្មែរ", ["ខ្មែ", "រ"]),
+        ("မြန်မာ", ["မြ", "န်", "မာ"]),
+        ("བོད་སྐད", ["བོད", "་", "སྐད"]),
+        ("人々は〇", ["人", "々", "は", "〇"]),
+        ("葛\U000e0100城", ["葛", "城"]),
+        ("か\u309a東\u0301", ["か\u309a", "東\u0301"]),
+        ("中a国7", ["中", "a", "国", "7"]),
+        ("𠀀𠀁", ["𠀀", "𠀁"]),
+        ("𝐀𐐀z", ["a𐐨z"]),
         ("한국어", ["한국어"]),
         ("\u1112\u1161\u11ab", ["한"]),
         ("a👍🏽b", ["a", "👍", "🏽", "b"]),
@@ -67,16 +82,58 @@ def test_offsets_of_a_letter_cover_its_marks_and_what_is_invisible_inside_the_wo
     assert tokenize_with_offsets("co\u00adop \u200btin\u200b") == [Token("coop", 0, 5), Token("tin", 7, 10)]
 
 
+def test_offsets_of_a_sign_cover_its_marks() -> None:
+    assert tokenize_with_offsets("ดื่มน้ำ") == [Token("ดื่", 0, 3), Token("ม", 3, 4), Token("น้ํา", 4, 7)]
+    assert tokenize_with_offsets("(港口)") == [Token("(", 0, 1), Token("港", 1, 2), Token("口", 2, 3), Token(")", 3, 4)]
+
+
 def test_a_character_that_becomes_several_tokens_lends_them_its_place() -> None:
     assert tokenize_with_offsets("a½") == [Token("a1", 0, 2), Token("⁄", 1, 2), Token("2", 1, 2)]
     assert tokenize_with_offsets("…") == [Token(".", 0, 1)] * 3
 
 
 @pytest.mark.parametrize(
-    ("token", "expected"), [("a", True), ("7", True), ("_", True), ("東", True), (",", False), ("👍", False)]
+    ("token", "expected"),
+    [("a", True), ("7", True), ("_", True), ("東", True), ("ที่", True), (",", False), ("👍", False), ("่", False)],
 )
 def test_words_are_told_from_signs(token: str, expected: bool) -> None:
     assert is_word(token) is expected
+
+
+@pytest.mark.parametrize("token", ["東", "か", "ー", "々", "𠀀", "ท", "ที่", "ກ", "ခ", "ខ្មែ"])
+def test_signs_of_scripts_without_spaces_are_told(token: str) -> None:
+    assert is_sign(token)
+
+
+@pytest.mark.parametrize("token", ["a", "7", "é", "한국어", "हिन्दी", "བོད", "๒", "。", "។", "・", "👍", "่"])
+def test_other_tokens_are_no_signs(token: str) -> None:
+    assert not is_sign(token)
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("", []),
+        ("The old, old pier!", [("the",), ("old",), ("old",), ("pier",)]),
+        ("港口", [("港", "口")]),
+        ("老港口。", [("老", "港"), ("港", "口")]),
+        ("港。口", [("港",), ("口",)]),
+        ("pier 港 7港口", [("pier",), ("港",), ("7",), ("港", "口")]),
+        ("ที่นี่ไง", [("ที่", "นี่"), ("นี่", "ไ"), ("ไ", "ง")]),
+    ],
+)
+def test_a_text_becomes_its_terms(text: str, terms: list[tuple[str, ...]]) -> None:
+    assert terms_of(tokenize(text)) == terms
+
+
+def test_terms_of_a_stream_end_with_their_text() -> None:
+    stream = WordStream.of(["老港", "", "口。", "a 港口"])
+    terms = stream.terms()
+    named = [tuple(stream.vocabulary[n] for n in pair if n >= 0) for pair in zip(terms.first, terms.second, strict=True)]
+    assert named == [("老", "港"), ("口",), ("a",), ("港", "口")]
+    assert terms.text.tolist() == [0, 2, 3, 3]
+    assert stream.signs.tolist() == [True, True, True, False, False]
+    assert (terms.first.dtype, terms.second.dtype, terms.text.dtype) == (np.int32, np.int32, np.int32)
 
 
 def test_normalising_is_idempotent_on_plain_and_odd_text() -> None:

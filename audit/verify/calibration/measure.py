@@ -35,7 +35,6 @@ from audit.verify.calibration.model import (
 from audit.verify.calibration.values import LEAST_HOLDERS
 from indexes.dense import similarities
 from indexes.encoders import Encoder, load_static
-from indexes.words import is_word, tokenize
 
 __all__ = ["calibrate"]
 
@@ -223,9 +222,7 @@ class _Orders:
         holders = np.zeros(self._materials.n_responses, bool)
         holders[[place.text for place in self._materials.phrases.occurrences(fault.value)]] = True
         cosines = similarities(self._encoder.encode([fault.prompt])[0], self._materials.prompt_vectors)
-        words = sorted({token for token in (*tokenize(fault.prompt), *tokenize(fault.value)) if is_word(token)})
-        numbers = self._materials.phrases.token_numbers(words)
-        bm25 = self._materials.bm25.scores(numbers[numbers >= 0].tolist())
+        bm25 = self._materials.bm25_scores(fault.prompt, fault.value)
         return {
             Method.BM25: self._ranks_by(bm25, fault.planted),
             Method.ENCODER: self._ranks_by(cosines, fault.planted),

@@ -12,7 +12,6 @@ import json
 import math
 import os
 import pickle
-import resource
 import sys
 import tempfile
 import time
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from filelock import FileLock, Timeout
 
 from audit.engines import LocalPool
+from audit.engines.memory import peak_memory_bytes
 from audit.errors import InputError, StorageError
 from audit.models import LanguageModel, find_model_folder, generate, load_model, token_log_probs, weights_digest
 from audit.rendering import ChatFormat
@@ -271,10 +271,7 @@ def _measure_cost(setup_file: Path) -> RetrainingCost:
 def _peak_memory_bytes(device: object) -> int:
     import torch
 
-    if str(device).startswith("cuda"):
-        return int(torch.cuda.max_memory_allocated())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return int(torch.cuda.max_memory_allocated()) if str(device).startswith("cuda") else peak_memory_bytes()
 
 
 def _read(path: Path) -> dict[Removal, tuple[SpanMeasurement, ...]]:
