@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import polars as pl
 
-__all__ = ["FINDING_SCHEMA", "Evidence", "Finding", "Severity", "findings_frame"]
+__all__ = ["FINDING_SCHEMA", "SUPPRESSED_SCHEMA", "Evidence", "Finding", "Severity", "findings_frame"]
 
 
 class Severity(StrEnum):
@@ -86,6 +86,9 @@ FINDING_SCHEMA: dict[str, pl.DataType] = {
     "quote": pl.String(),
     "fingerprint": pl.String(),
 }
+
+SUPPRESSED_SCHEMA: dict[str, pl.DataType] = {**FINDING_SCHEMA, "by": pl.String(), "reason": pl.String()}
+"""Findings that were set aside: by what (`config`, `row`, `baseline`), and the reason given."""
 
 
 def findings_frame(findings: Iterable[Finding], row_keys: pl.Series) -> pl.DataFrame:

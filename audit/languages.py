@@ -7,6 +7,7 @@ is sure: a name, a formula or a line of code has no language. Reads the beginnin
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,9 @@ _ENGLISH = (
 )
 # Of the letters seen, the least that a decision needs; scripts of their own tell more per letter.
 _LATIN_LETTERS, _OTHER_LETTERS = 25, 6
-_SURE = 0.9
+# Without a Latin letter, only languages of one script are left, and the nearest of them take shares from one another.
+_SURE, _SURE_OF_SCRIPT = 0.9, 0.5
+_LATIN = re.compile(r"[A-Za-z]")
 
 LANGUAGES = (
     "af ar az be bg bn bs ca cs cy da de el en es et eu fa fi fr ga gl gu he hi hr hu hy id is it ja ka kk km kn ko lo lt lv "
@@ -48,10 +51,17 @@ def languages_of(texts: pl.Series) -> pl.Series:
         )
     )
     other = pl.col("letters") - pl.col("latin")
+    plain = (pl.col("english") >= 2) & (pl.col("english") / pl.col("words") >= 0.3) & (pl.col("ascii") == pl.col("letters"))
     language = (
-        pl.when((pl.col("latin") < _LATIN_LETTERS) & (other < _OTHER_LETTERS))
+        pl.when((pl.col("words") >= 4) & plain)  # a short question has function words enough
+        .then(pl.lit("en"))
+        .when((pl.col("latin") < _LATIN_LETTERS) & (other < _OTHER_LETTERS))
         .then(pl.lit(""))
-        .when((pl.col("words") >= 5) & (pl.col("english") / pl.col("words") >= 0.2) & (pl.col("ascii") >= 0.95 * pl.col("letters")))
+        .when(
+            (pl.col("words") >= 5)
+            & (pl.col("english") / pl.col("words") >= 0.2)
+            & (pl.col("ascii") >= 0.95 * pl.col("letters"))
+        )
         .then(pl.lit("en"))
     )
     seen = seen.with_columns(language=language)
@@ -69,7 +79,8 @@ def language_of(text: str) -> str:
 
 def _identify(text: str) -> str:
     language, confidence = _identifier().classify(text)
-    return language if confidence >= _SURE else ""
+    least = _SURE if _LATIN.search(text) else _SURE_OF_SCRIPT
+    return language if confidence >= least else ""
 
 
 @lru_cache(maxsize=1)

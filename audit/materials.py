@@ -17,21 +17,24 @@ from numpy.typing import NDArray
 
 from audit.corpus import Corpus
 from audit.errors import MissingDependencyError
+from audit.evaluation import EVALUATION_FILE, Evaluation, write_items
 from audit.languages import languages_of
 from indexes.encoders import encode_cached, load_static
 from indexes.lexical import Bm25Index
 from indexes.phrases import PhraseIndex
-from indexes.store import read_array, write_array
-from indexes.words import WordStream, load_vocabulary, save_vocabulary
+from indexes.store import read_array, read_bytes, write_array
+from indexes.words import WordStream, is_sign, load_vocabulary, save_vocabulary, terms_of, tokenize
 
 __all__ = [
     "BM25_FILES",
+    "EVALUATION_FILES",
     "LANGUAGE_FILES",
     "VECTOR_FILES",
     "WORD_FILES",
     "Materials",
     "Need",
     "build_bm25",
+    "build_evaluation",
     "build_languages",
     "build_vectors",
     "build_words",
@@ -43,8 +46,9 @@ WORD_FILES = tuple(
     f"{_INDEXES}/{name}"
     for name in (_VOCABULARY, "prompts.ids.npy", "prompts.offsets.npy", "responses.ids.npy", "responses.offsets.npy")
 )
-BM25_FILES = tuple(f"{_INDEXES}/bm25.{name}.npy" for name in ("data", "indices", "indptr"))
+BM25_FILES = tuple(f"{_INDEXES}/bm25.{name}.npy" for name in ("data", "indices", "indptr", "pairs"))
 VECTOR_FILES = (f"{_INDEXES}/prompts.vectors.npy",)
+EVALUATION_FILES = (EVALUATION_FILE, f"{_INDEXES}/evaluation.vectors.npy")
 LANGUAGE_FILES = tuple(f"{_INDEXES}/{name}.languages.npy" for name in ("prompts", "responses"))
 
 _ENGLISH = ("en", "")
@@ -57,6 +61,8 @@ class Need(StrEnum):
     BM25 = "bm25"
     VECTORS = "vectors"
     LANGUAGES = "languages"
+    EVALUATION = "evaluation"
+    """Files of evaluation prompts; without them, checks that need this are left out."""
 
 
 class Materials:
@@ -105,12 +111,17 @@ class Materials:
     @cached_property
     def prompt_words(self) -> WordStream:
         """The tokens of every response's prompt."""
-        return WordStream.load(self._folder, "prompts", self._vocabulary)
+        return self._made_again[0] if self._is_outdated else WordStream.load(self._folder, "prompts", self._vocabulary)
 
     @cached_property
     def response_words(self) -> WordStream:
         """The tokens of every response."""
-        return WordStream.load(self._folder, "responses", self._vocabulary)
+        return self._made_again[1] if self._is_outdated else WordStream.load(self._folder, "responses", self._vocabulary)
+
+    @property
+    def whole_words(self) -> WordStream:
+        """The tokens of every prompt and its response, laid end to end."""
+        return self.prompt_words.joined(self.response_words, np.arange(self.n_responses), self.n_responses)
 
     @cached_property
     def phrases(self) -> PhraseIndex:
@@ -120,7 +131,12 @@ class Materials:
     @cached_property
     def bm25(self) -> Bm25Index:
         """BM25 over prompt and response together."""
-        return Bm25Index.load(self._folder, self.n_responses)
+        return Bm25Index.build(self.whole_words) if self._is_outdated else Bm25Index.load(self._folder, self.n_responses)
+
+    def bm25_scores(self, *texts: str) -> NDArray[np.float32]:
+        """BM25 of every response for the distinct terms of some texts; shape `(n_responses,)`."""
+        terms = sorted({term for text in texts for term in terms_of(tokenize(text))})
+        return self.bm25.scores(self.bm25.term_numbers(terms, self.response_words.number_of))
 
     @property
     def has_vectors(self) -> bool:
@@ -133,18 +149,48 @@ class Materials:
         return read_array(self._folder / "prompts.vectors.npy").astype(np.float32)
 
     @cached_property
+    def evaluation(self) -> pl.DataFrame:
+        """The items that the data must not hold, `audit.evaluation.EVALUATION_SCHEMA`."""
+        return pl.read_parquet(read_bytes(self._folder.parent / EVALUATION_FILE))
+
+    @cached_property
+    def evaluation_words(self) -> WordStream:
+        """The tokens of every item's prompt; its vocabulary goes on from that of the responses."""
+        return WordStream.of(self.evaluation["prompt"].to_list(), self.response_words.vocabulary)
+
+    @cached_property
+    def evaluation_vectors(self) -> NDArray[np.float32]:
+        """Unit vectors of the items' prompts, static encoder; shape `(n_items, dim)`."""
+        return read_array(self._folder / "evaluation.vectors.npy").astype(np.float32)
+
+    @cached_property
     def _vocabulary(self) -> list[str]:
         return load_vocabulary(self._folder / _VOCABULARY)
+
+    @cached_property
+    def _is_outdated(self) -> bool:
+        """Whether an earlier version, to which letters and marks of unspaced scripts were tokens, indexed such a text."""
+        of_earlier = (self._folder / "bm25.data.npy").exists() and not (self._folder / "bm25.pairs.npy").exists()
+        return of_earlier and any(map(is_sign, self._vocabulary))
+
+    @cached_property
+    def _made_again(self) -> tuple[WordStream, WordStream]:
+        """Prompts and responses as words of today, in memory: a finished run is not changed."""
+        return _words_of(self.corpus)
 
 
 def build_words(folder: Path, corpus: Corpus) -> Mapping[str, Any]:
     """Tokenize prompts and responses."""
-    prompts = WordStream.of(corpus.responses["prompt"].to_list())
-    responses = WordStream.of(corpus.responses["text"].to_list(), prompts.vocabulary)
+    prompts, responses = _words_of(corpus)
     prompts.save(folder / _INDEXES, "prompts")
     responses.save(folder / _INDEXES, "responses")
     save_vocabulary(folder / _INDEXES / _VOCABULARY, responses.vocabulary)
     return {"prompt_tokens": len(prompts.ids), "response_tokens": len(responses.ids), "vocabulary": len(responses.vocabulary)}
+
+
+def _words_of(corpus: Corpus) -> tuple[WordStream, WordStream]:
+    prompts = WordStream.of(corpus.responses["prompt"].to_list())
+    return prompts, WordStream.of(corpus.responses["text"].to_list(), prompts.vocabulary)
 
 
 def build_languages(folder: Path, corpus: Corpus) -> Mapping[str, Any]:
@@ -162,18 +208,43 @@ def build_languages(folder: Path, corpus: Corpus) -> Mapping[str, Any]:
 
 def build_bm25(folder: Path, materials: Materials) -> Mapping[str, Any]:
     """Index the words of prompt and response together."""
-    n_responses = materials.n_responses
-    whole = materials.prompt_words.joined(materials.response_words, np.arange(n_responses), n_responses)
-    Bm25Index.build(whole).save(folder / _INDEXES)
-    return {"documents": n_responses}
+    Bm25Index.build(materials.whole_words).save(folder / _INDEXES)
+    return {"documents": materials.n_responses}
 
 
-def build_vectors(folder: Path, corpus: Corpus, encoder_name: str) -> Mapping[str, Any]:
-    """Encode the prompts; where no encoder is on the machine, say so in the facts and build nothing."""
+def build_vectors(folder: Path, corpus: Corpus, encoder_name: str, *, cached: bool = True) -> Mapping[str, Any]:
+    """Encode the prompts; where no encoder is on the machine, say so in the facts and build nothing.
+
+    Args:
+        folder: The run folder.
+        corpus: The rows.
+        encoder_name: Folder or name of the model.
+        cached: Whether the machine's cache may keep the vectors for other runs.
+    """
     try:
         encoder = load_static(encoder_name)
     except MissingDependencyError as error:
         return {"skipped": error.sentence()}
-    vectors = encode_cached(encoder, corpus.responses["prompt"].to_list())
+    prompts = corpus.responses["prompt"].to_list()
+    vectors = encode_cached(encoder, prompts) if cached else encoder.encode(prompts).astype(np.float16)
     write_array(folder / _INDEXES / "prompts.vectors.npy", vectors)
     return {"encoder": encoder_name, "digest": encoder.digest, "dim": encoder.dim}
+
+
+def build_evaluation(
+    folder: Path, evaluation: Evaluation, encoder_name: str | None, *, cached: bool = True
+) -> Mapping[str, Any]:
+    """Write the items of evaluation files and encode their prompts.
+
+    Args:
+        folder: The run folder.
+        evaluation: The files, read.
+        encoder_name: Of the prompts' vectors; `None` where there are none.
+        cached: As in `build_vectors`.
+    """
+    write_items(folder / EVALUATION_FILE, evaluation.items)
+    if encoder_name is not None:
+        encoder, prompts = load_static(encoder_name), [item.prompt for item in evaluation.items]
+        vectors = encode_cached(encoder, prompts) if cached else encoder.encode(prompts).astype(np.float16)
+        write_array(folder / _INDEXES / "evaluation.vectors.npy", vectors)
+    return {"items": len(evaluation.items), "files": list(evaluation.files), "sha256": list(evaluation.sha256)}

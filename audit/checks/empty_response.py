@@ -1,6 +1,6 @@
 """TXT001: a response is empty.
 
-What: a trained response without text and without a tool call.
+What: a trained response without text and without a tool call. Reasoning in a leading <think> block is no answer.
 
 Why it matters: the model learns to answer nothing, and to end at once.
 
@@ -16,6 +16,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from audit.checks.base import Check, NoOptions, shorten
+from audit.checks.passages import REASONING
 from audit.findings import Evidence, Finding, Severity
 from audit.materials import Materials
 
@@ -25,7 +26,8 @@ __all__ = ["CHECK"]
 def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
     """One finding per empty response."""
     calls = materials.corpus.turns.filter(pl.col("tool_calls").is_not_null()).select("row", "turn")
-    empty = materials.corpus.responses.filter(pl.col("text").str.strip_chars() == "").join(
+    answer = pl.col("text").str.replace(REASONING, "")
+    empty = materials.corpus.responses.filter(answer.str.strip_chars() == "").join(
         calls, on=["row", "turn"], how="anti", maintain_order="left"
     )
     for row, turn, prompt in empty.select("row", "turn", "prompt").iter_rows():

@@ -1,7 +1,7 @@
 """FMT002: a record lacks the fields of the file's format, or a field has the wrong kind.
 
 What: the record can be read, but is no row of the format that the rest of the file has: a missing `output`, a list
-where text is expected, a turn without a role, an image where only text can be trained.
+where text is expected, a turn without a role, a conversation among alpaca rows.
 
 Why it matters: a trainer fails on such a row, or fills in an empty text and trains on it.
 

@@ -3,8 +3,9 @@
 What: prompt and response together share at least 80 % of their runs of three words with those of an earlier row
 (Jaccard similarity), and so do the responses alone: another question about the same passage is no duplicate. Candidates
 come from MinHash, and the similarity of every candidate is then computed exactly. Letter case, punctuation and white
-space do not count. Exact duplicates are left to DUP001. Where over 1,000 rows look alike, as those of one template, each
-is compared with the first 64 of them.
+space do not count; in scripts without spaces between words, as Chinese and Thai, two neighbouring signs count as a word.
+Exact duplicates are left to DUP001. Where over 1,000 rows look alike, as those of one template, each is compared with the
+first 64 of them.
 
 Why it matters: near-duplicates count several times in training and leak between splits.
 

@@ -16,13 +16,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import polars as pl
+
 from audit.checks.base import Check, NoOptions, shorten
+from audit.checks.passages import REASONING
 from audit.findings import Evidence, Finding, Severity
 from audit.materials import Materials
 
 __all__ = ["CHECK"]
 
 _LONGEST = 80
+# What every mark below holds; most short answers do not.
+_HINT = (
+    r"(?i)^\W*(?:no\b|no[\s_-]*(?:output|input|response|answer|content)|n\W?/?\W?a\b|to ?do|tb[da]|fixme|placeholder|"
+    r"nan|null|undefined|x{4}|lorem)"
+    r"|^[.…\-–—_*?]+$|answer|response|output|text|content"
+)
 _MARK = re.compile(
     r"""
     <\W*no[\s_-]*(?:output|input|response|answer|content)\W*> | \(?\s*no[\s_-]*(?:output|response\ given|answer\ given)\s*\)? |
@@ -39,13 +48,18 @@ _MARK = re.compile(
 
 def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
     """One finding per response that is nothing but a placeholder and is not asked for."""
-    for row, turn, prompt, text in materials.corpus.responses.iter_rows():
-        answer = text.strip()
-        if not answer or (len(answer) > _LONGEST and answer[:11].lower() != "lorem ipsum"):
-            continue
+    answer = pl.col("text").str.replace(REASONING, "").str.strip_chars()
+    short = (
+        materials.corpus.responses.with_columns(answer=answer)
+        .filter(pl.col("answer").str.len_chars().is_between(1, _LONGEST) | pl.col("answer").str.contains(r"(?i)^lorem ipsum"))
+        .filter(pl.col("answer").str.contains(_HINT))
+    )
+    for row, turn, prompt, text, answer in short.iter_rows():
         bare = answer.rstrip(".!") if answer.strip(".!") else answer
         if _MARK.fullmatch(bare) and bare.lower() not in prompt.lower():
-            evidence = Evidence(measure="the whole response", span=(0, len(text)), quote=shorten(answer))
+            start = text.rindex(answer) if len(answer) < len(text.strip()) else 0
+            end = start + len(answer) if start else len(text)
+            evidence = Evidence(measure="the whole response", span=(start, end), quote=shorten(answer))
             yield Finding(
                 CHECK.code, row, turn, CHECK.severity, f"The response is a placeholder: {shorten(answer, 40)}", evidence
             )

@@ -1,7 +1,8 @@
 """FMT003: the turns of a conversation are out of order.
 
 What: a role that chat templates do not know; a system turn that is not the first; a conversation that does not begin
-with the user; two user or two assistant turns in a row; a conversation that ends without an answer.
+with the user; two user or two assistant turns in a row; a conversation that ends without an answer. Rows of plain text
+are no conversations.
 
 Why it matters: chat templates raise an error, drop turns or merge them, so the model is trained on another conversation
 than the one in the file. A last user turn without an answer is trained on by nobody.
@@ -20,6 +21,7 @@ import polars as pl
 from audit.checks.base import Check, NoOptions
 from audit.findings import Evidence, Finding, Severity
 from audit.materials import Materials
+from audit.sources import Format
 
 __all__ = ["CHECK"]
 
@@ -28,6 +30,7 @@ _KNOWN = ("system", "user", "assistant", "tool")
 
 def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
     """The first turn of each row that is out of order."""
+    texts = materials.corpus.rows.filter(pl.col("format") == Format.TEXT).select("row")
     role, before = pl.col("role"), pl.col("role").shift(1).over("row")
     in_prompt = role.is_in(["user", "tool"])
     # Consecutive tool turns are parallel calls.
@@ -48,7 +51,8 @@ def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
         .then(pl.lit("the conversation ends without an answer"))
     )
     first = (
-        materials.corpus.turns.with_columns(problem=problem)
+        materials.corpus.turns.join(texts, on="row", how="anti", maintain_order="left")
+        .with_columns(problem=problem)
         .filter(pl.col("problem").is_not_null())
         .unique("row", keep="first", maintain_order=True)
     )

@@ -35,9 +35,9 @@ from audit.materials import Materials, Need
 from indexes.dense import pairs_above
 from indexes.words import tokenize
 
-__all__ = ["CHECK", "Request", "same_request"]
+__all__ = ["CHECK", "MOST_WORDS", "Options", "Request", "matching_prompts", "same_request"]
 
-_MOST_WORDS = 64
+MOST_WORDS = 64
 # A prompt that thousands of rows share is matched with its first ones only; the pairs grow with the rows, not their square.
 _OF_SAME_PROMPT = 64
 
@@ -169,12 +169,12 @@ def find(materials: Materials, options: Options) -> Iterator[Finding]:
     corpus = materials.corpus
     rows, prompts = materials.row_of_response, corpus.responses["prompt"].to_list()
     single = np.bincount(rows, minlength=len(corpus))[rows] == 1
-    short = np.diff(materials.prompt_words.offsets) <= _MOST_WORDS
+    short = np.diff(materials.prompt_words.offsets) <= MOST_WORDS
     first = (corpus.rows["ordinal"] == 0).to_numpy()[rows]  # of equal rows
     with_prompt: dict[str, list[int]] = {}
     for response in np.flatnonzero(single & short & first).tolist():
         with_prompt.setdefault(prompts[response], []).append(response)
-    matches = _matching_prompts(with_prompt, materials.prompt_vectors, options.min_similarity)
+    matches = matching_prompts(with_prompt, materials.prompt_vectors, options.min_similarity)
     same = [
         (int(rows[response]), int(rows[other]), similarity)
         for prompt, responses in with_prompt.items()
@@ -197,7 +197,7 @@ def find(materials: Materials, options: Options) -> Iterator[Finding]:
         yield Finding(CHECK.code, row, None, CHECK.severity, message, evidence)
 
 
-def _matching_prompts(
+def matching_prompts(
     with_prompt: Mapping[str, list[int]], vectors: NDArray[np.float32], min_similarity: float
 ) -> dict[str, list[tuple[str, float]]]:
     """For each prompt the others that ask the same, with the cosine of the two.

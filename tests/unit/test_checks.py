@@ -12,6 +12,7 @@ from audit.checks import CHECKS, options_of, select_checks
 from audit.checks.semantic_duplicate import Request, same_request
 from audit.errors import InputError
 from audit.findings import FINDING_SCHEMA, Evidence, Finding, Severity, findings_frame
+from audit.materials import Need
 from tests.conftest import AuditRows, FindIn, MakeMaterials, alpaca, chat, check_of
 
 LONG = "The ferry leaves the quay at dawn and stops at every island of the northern chain before it turns for home"
@@ -43,7 +44,7 @@ def test_every_check_is_complete_and_its_code_its_own() -> None:
         (("DUP",), (), ["DUP001", "DUP002", "DUP003"]),
         (("DUP", "TXT001"), ("DUP00",), ["TXT001"]),
         (("DUP002",), (), ["DUP002"]),
-        ((), ("DUP", "FMT"), ["TXT001", "TXT002"]),
+        (("TXT00", "FMT"), ("TXT003", "TXT004", "TXT005", "TXT006", "TXT007", "TXT008", "TXT009", "FMT"), ["TXT001", "TXT002"]),
     ],
 )
 def test_checks_are_chosen_by_code_or_prefix(select: tuple[str, ...], ignore: tuple[str, ...], codes: list[str]) -> None:
@@ -322,6 +323,11 @@ def test_turns_out_of_order_are_found_at_the_first_of_them(find_in: FindIn, role
     assert [(f.row, f.turn, f.severity, f.message) for f in found] == expected
 
 
+@pytest.mark.parametrize("code", ["FMT003", "FMT004", "FMT005"])
+def test_a_row_of_plain_text_is_no_conversation_and_lacks_no_prompt(find_in: FindIn, code: str) -> None:
+    assert find_in(code, [{"text": "The Oder is a river."}, {"text": "So is the Elbe."}]) == []
+
+
 def test_a_prompt_without_text_is_found(find_in: FindIn) -> None:
     rows = [
         alpaca("", "Paris."),
@@ -340,6 +346,16 @@ def test_a_prompt_without_text_is_found_in_conversations(find_in: FindIn) -> Non
         chat(("user", "a"), ("assistant", "b"), ("tool", "7"), ("assistant", "c")),
     ]
     assert [(f.row, f.turn) for f in find_in("FMT004", rows)] == [(0, 1), (1, 1)]
+
+
+def test_an_answer_that_is_a_call_is_not_empty(find_in: FindIn) -> None:
+    call = {"name": "weather", "arguments": "{}"}
+    rows = [
+        {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": None, "function_call": call}]},
+        {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": None, "function_call": None}]},
+    ]
+    assert [(f.row, f.turn) for f in find_in("TXT001", rows)] == [(1, 1)]
+    assert find_in("FMT003", [{"messages": [{"role": "developer", "content": "s"}, *rows[0]["messages"]]}]) == []
 
 
 def test_rows_that_train_nothing_are_found(find_in: FindIn) -> None:
@@ -483,7 +499,7 @@ def test_severities_are_ordered() -> None:
 
 def test_an_audit_runs_the_chosen_checks_and_says_what_it_left_out(audit_rows: AuditRows) -> None:
     rows = [alpaca("a", "b"), alpaca("a", "b"), alpaca("a", "")]
-    run = audit_rows(rows, select=["DUP", "TXT"], ignore=["DUP003"])
+    run = audit_rows(rows, select=["DUP", "TXT001", "TXT002"], ignore=["DUP003"])
     assert run.findings.select("row", "code").rows() == [(1, "DUP001"), (2, "TXT001")]
     assert [(check.code, check.n_findings) for check in run.summary.checks] == [
         ("DUP001", 1),
@@ -491,7 +507,9 @@ def test_an_audit_runs_the_chosen_checks_and_says_what_it_left_out(audit_rows: A
         ("TXT001", 1),
         ("TXT002", 0),
     ]
-    not_selected = ", ".join(check.code for check in CHECKS if check.code not in ("DUP001", "DUP002", "TXT001", "TXT002"))
+    chosen = ("DUP001", "DUP002", "TXT001", "TXT002")
+    left_out = [check for check in CHECKS if check.code not in chosen]
+    not_selected = ", ".join(check.code for check in left_out if Need.EVALUATION not in check.needs)
     assert (not_selected, "not selected") in [(skipped.what, skipped.why) for skipped in run.summary.skipped]
 
 
@@ -508,7 +526,8 @@ def test_options_of_a_check_reach_it_through_the_settings(audit_rows: AuditRows)
 def test_without_an_encoder_an_audit_says_what_it_could_not_look_at(audit_rows: AuditRows) -> None:
     run = audit_rows([alpaca("Name a river.", "a"), alpaca("Name a river.", "b")], encoder="no-such-encoder")
     assert run.summary.encoder is None
-    assert run.summary.skipped[0].what.startswith("semantic duplicates")
+    blind = [check.code for check in CHECKS if Need.VECTORS in check.needs and Need.EVALUATION not in check.needs]
+    assert run.summary.skipped[0].what == ", ".join([*blind, "nearness of concepts in traces"])
     assert "no encoder 'no-such-encoder' on this machine" in run.summary.skipped[0].why
     assert run.findings.height == 0
 
