@@ -7,7 +7,10 @@
     plan = tunescope.export(run, "cleaned.jsonl", drop=["DUP", "TXT"], control_seeds=[0, 1, 2, 3, 4])
     result = tunescope.verify(run, {"cleaned": ["a.jsonl"], "random": ["b.jsonl"]})
 
-Everything else is loaded when it is first used. The packages behind this module have common names (`audit`, `indexes`,
+A check of one's own is made of `Check`, `Finding`, `Evidence`, `Materials`, `Need`, `Severity`, `bounded` and `shorten`, and
+found by an entry point in the group `tunescope.checks`; nothing else of the packages behind this module is for others.
+
+Everything is loaded when it is first used. The packages behind this module have common names (`audit`, `indexes`,
 `reports`, `cli`); importing tunescope checks that Python finds ours, and not another distribution's.
 """
 
@@ -15,12 +18,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 if TYPE_CHECKING:
+    from audit.checks.base import Check, bounded, shorten
+    from audit.corpus import Corpus
     from audit.export import Exported, ExportPlan
+    from audit.findings import Evidence, Finding, Severity
+    from audit.materials import Materials, Need
     from audit.rundir import Run
     from audit.shift import ShiftReport
     from audit.trace import Trace
@@ -30,19 +38,63 @@ if TYPE_CHECKING:
     from audit.verify.confirmation import ConfirmationResult
     from audit.verify.paper import PaperReport
 
-__all__ = ["answer", "audit", "calibrate", "confirm", "export", "main", "open_run", "paper", "shift", "trace", "tune", "verify"]
+__all__ = [
+    "Check",
+    "Evidence",
+    "Finding",
+    "Materials",
+    "Need",
+    "Severity",
+    "answer",
+    "audit",
+    "bounded",
+    "calibrate",
+    "confirm",
+    "decide",
+    "export",
+    "main",
+    "open_run",
+    "paper",
+    "report",
+    "shift",
+    "shorten",
+    "trace",
+    "tune",
+    "verify",
+]
 
+_Result = TypeVar("_Result")
 _ROOMS = ("audit", "indexes", "reports", "cli")
 _MARK = '"""tunescope:'
+_OF_CHECKS = {
+    "Check": "audit.checks.base",
+    "Evidence": "audit.findings",
+    "Finding": "audit.findings",
+    "Materials": "audit.materials",
+    "Need": "audit.materials",
+    "Severity": "audit.findings",
+    "bounded": "audit.checks.base",
+    "shorten": "audit.checks.base",
+}
 
 
-def audit(data: str | Path, out: str | Path | None = None, **settings: Any) -> Run:
+def __getattr__(name: str) -> Any:
+    """What checks are made of, loaded when it is asked for."""
+    if name not in _OF_CHECKS:
+        raise AttributeError(f"module 'tunescope' has no attribute {name!r}")
+    _check_rooms()
+    return getattr(import_module(_OF_CHECKS[name]), name)
+
+
+def audit(data: str | Path | Sequence[str | Path], out: str | Path | None = None, **settings: Any) -> Run:
     """Audit a dataset and write a run folder.
 
     Args:
-        data: A .jsonl, .json, .csv or .parquet file.
+        data: A file (.jsonl, .json, .csv, .parquet, .arrow, also .gz or .zst), a folder, a pattern such as `data/*.jsonl`,
+            `-`, a hub id `org/name[@revision][:split]` or a URL that fsspec knows; or a list of them.
         out: The run folder; without it `tunescope-runs/NAME-N`.
-        **settings: As in `audit.config.AuditConfig`: `select`, `ignore`, `input_format`, `columns`, `limit`, `checks`, …
+        **settings: As in `audit.config.AuditConfig`: `select`, `ignore`, `input_format`, `columns`, `limit`, `checks`, …;
+            of an earlier run that `previous` names, the settings that are not given are taken over.
 
     Returns:
         The finished run: `run.findings` and `run.signals` are polars frames, `run.corpus` the dataset.
@@ -51,12 +103,16 @@ def audit(data: str | Path, out: str | Path | None = None, **settings: Any) -> R
         indexes.errors.TunescopeError: The data, a setting or the folder cannot be used; the message is one line.
     """
     _check_rooms()
+    from audit.comparison import settings_from
     from audit.config import make_config
     from audit.pipeline import run_audit
     from reports.render import render_audit
 
-    config = make_config({"data": str(data), **settings})
-    return run_audit(config, None if out is None else Path(out), render=render_audit)
+    named = str(data) if isinstance(data, str | Path) else [str(each) for each in data]
+    if settings.get("previous") is not None:
+        settings = settings_from(_opened(settings["previous"]), {**settings, "previous": str(settings["previous"])})
+    config = make_config({**settings, "data": named})
+    return _shown(run_audit(config, None if out is None else Path(out), render=render_audit))
 
 
 def open_run(path: str | Path) -> Run:
@@ -68,7 +124,71 @@ def open_run(path: str | Path) -> Run:
     _check_rooms()
     from audit.rundir import Run
 
-    return Run.open(path)
+    return _shown(Run.open(path))
+
+
+def report(run: Run | str | Path, kind: str = "markdown") -> str:
+    """The report of an audit as text, as `tunescope audit --format` prints it.
+
+    Args:
+        run: A finished run, or its folder.
+        kind: `markdown` for a comment or a job's summary, `sarif` for code scanning, `json` for programs.
+
+    Raises:
+        indexes.errors.TunescopeError: There is no such kind of report.
+    """
+    _check_rooms()
+    from audit.config import unknown_name
+
+    opened = _opened(run)
+    match kind:
+        case "markdown":
+            from reports.markdown import audit_markdown
+
+            return audit_markdown(opened.summary, opened.catalog, opened.findings, opened.path)
+        case "sarif":
+            from reports.sarif import run_sarif
+
+            return run_sarif(opened).decode()
+        case "json":
+            return (opened.path / "report.json").read_text(encoding="utf-8")
+    raise unknown_name("kind of report", kind, ["markdown", "sarif", "json"])
+
+
+def decide(
+    run: Run | str | Path,
+    *,
+    drop: Sequence[str | int] = (),
+    keep: Sequence[str | int] = (),
+    undo: Sequence[str | int] = (),
+    reason: str = "",
+) -> None:
+    """Decide what is to become of rows; exports drop and keep accordingly. On disk at once.
+
+    Args:
+        run: A finished run, or its folder.
+        drop: Rows to leave out, as `FILE#INDEX`, row keys or numbers.
+        keep: Rows to keep, whatever else an export drops.
+        undo: Rows about which nothing is to be decided any more.
+        reason: Why, for the record.
+
+    Raises:
+        indexes.errors.TunescopeError: A row is not in the run, or nothing was decided about one to undo.
+    """
+    _check_rooms()
+    from audit.export.decisions import Choice, find_row, undo_decisions
+    from audit.export.decisions import decide as decide_rows
+
+    opened = _opened(run)
+    drops, keeps, undone = (
+        [row if isinstance(row, int) else find_row(opened.catalog, row) for row in rows] for rows in (drop, keep, undo)
+    )
+    if drops:
+        decide_rows(opened, drops, Choice.DROP, reason)
+    if keeps:
+        decide_rows(opened, keeps, Choice.KEEP, reason)
+    if undone:
+        undo_decisions(opened, undone, reason)
 
 
 def trace(
@@ -124,7 +244,7 @@ def trace(
         from audit.trace.influence import load_evidence
 
         models = load_evidence(opened, tuned_model, base_model, gradients=gradients)
-    return Tracer(opened, models=models).trace(claim, k)
+    return _shown(Tracer(opened, models=models).trace(claim, k), opened.corpus)
 
 
 def confirm(
@@ -167,7 +287,7 @@ def confirm(
     prepared = prepare_confirmation(
         opened, given, base_model=str(base_model), recipe=load_recipe(recipe, Method(method)), n_seeds=seeds, budget=budget
     )
-    return run_confirmation(opened, prepared, n_workers=workers)
+    return _shown(run_confirmation(opened, prepared, n_workers=workers), opened.corpus)
 
 
 def answer(
@@ -251,7 +371,7 @@ def calibrate(run: Run | str | Path, n: int = 100, seed: int = 0, name: str | No
     opened.check_name(KIND, name)
     calibration = calibrate_run(opened, n, seed)
     store_calibration(opened, name, calibration, render_calibration(calibration, opened.corpus))
-    return calibration
+    return _shown(calibration, opened.corpus)
 
 
 def shift(
@@ -296,7 +416,7 @@ def shift(
     report = measure_shift(base, tuned, questions, max_new_tokens=max_new_tokens, batch_size=batch_size)
     if out is not None:
         store_shift(Path(out), report, render_shift(report))
-    return report
+    return _shown(report)
 
 
 def export(
@@ -309,7 +429,12 @@ def export(
     control_seeds: Sequence[int] = (),
     group_column: str | None = None,
     data: str | Path | None = None,
+    decisions: bool = True,
     name: str | None = None,
+    card: bool = False,
+    croissant: bool = False,
+    push_to_hub: str | None = None,
+    public: bool = False,
     dry_run: bool = False,
 ) -> Exported | ExportPlan:
     """Write the dataset without some rows, matched controls beside it, and the reason for every row that left.
@@ -323,7 +448,12 @@ def export(
         control_seeds: One control file per seed.
         group_column: A field whose values the controls keep in proportion.
         data: Where the audited file lies now, if it was moved.
+        decisions: Whether to follow what `decide` recorded.
         name: Name of the record within the run.
+        card: Say in `README.md` beside the file what was dropped and why.
+        croissant: Write Croissant metadata beside it, `croissant.json`.
+        push_to_hub: `ORG/NAME`: upload all of it, with card and metadata, to a dataset of the Hugging Face hub.
+        public: Make a new dataset on the hub public.
         dry_run: Only plan; the plan is returned.
 
     Raises:
@@ -331,17 +461,25 @@ def export(
     """
     _check_rooms()
     from audit.export import ExportRequest, plan_export, write_export
+    from reports.publishing import Publication, check_publication, publish
 
+    asked = Publication(card, croissant, push_to_hub, public)
+    check_publication(asked, Path(out))
     request = ExportRequest(
         drop=tuple(drop),
         drop_blamed=tuple(drop_blamed),
         keep=tuple(keep),
         control_seeds=tuple(control_seeds),
         group_column=group_column,
+        decisions=decisions,
         data=None if data is None else Path(data),
     )
     plan = plan_export(_opened(run), request)
-    return plan if dry_run else write_export(plan, Path(out), name)
+    if dry_run:
+        return _shown(plan)
+    exported = write_export(plan, Path(out), name)
+    publish(exported, asked)
+    return _shown(exported)
 
 
 def tune(
@@ -361,7 +499,7 @@ def tune(
     """Tune a model on a dataset.
 
     Args:
-        data: A .jsonl, .json, .csv or .parquet file.
+        data: A file, a folder, a pattern, a hub id or a URL, as `audit` takes it.
         base_model: Folder or hub name of the model.
         method: `lora` or `full`.
         out: The folder of the tuned model, or of its adapter.
@@ -387,7 +525,7 @@ def tune(
     if method not in tuple(Method):
         raise unknown_name("method", method, [str(known) for known in Method])
     job = TuneJob(
-        data=Path(data),
+        data=data,
         base_model=str(base_model),
         recipe=load_recipe(recipe, Method(method), **settings),
         out=Path(out),
@@ -396,7 +534,7 @@ def tune(
         held_out=Path(held_out) if isinstance(held_out, str) else held_out,
         probes=None if probes is None else Path(probes),
     )
-    return run_job(job, choose=choose_learning_rate).record
+    return _shown(run_job(job, choose=choose_learning_rate).record)
 
 
 @overload
@@ -500,7 +638,7 @@ def verify(
         from audit.verify import verify_run
 
         files = [(arm, Path(file)) for arm, paths in responses.items() for file in paths]
-        return verify_run(opened, files, export=export, delta_points=delta_points)
+        return _shown(verify_run(opened, files, export=export, delta_points=delta_points))
     if prompts is None:
         raise InputError("nothing to verify", remedy="give responses, or prompts with checkpoints or a base_model")
     from audit.verify.answering import default_workers
@@ -514,7 +652,7 @@ def verify(
         models = tuple((arm, str(where)) for arm, places in checkpoints.items() for where in places)
         asked = CheckpointRequest(models, Path(prompts), export, base_model, delta_points, max_new_tokens, unseen_path)
         n_workers = workers or default_workers(models[0][1], base_model)
-        return verify_checkpoints(opened, asked, name, n_workers=n_workers, render=render_campaign)
+        return _shown(verify_checkpoints(opened, asked, name, n_workers=n_workers, render=render_campaign))
     from audit.config import member_of
     from audit.tune import Method
     from audit.verify.campaign import run_campaign
@@ -539,7 +677,7 @@ def verify(
     )
     design = plan_design(opened, request)
     n_workers = workers or default_workers(base_model)
-    return run_campaign(opened, design, name, n_workers=n_workers, render=render_campaign, keep_models=keep_models)
+    return _shown(run_campaign(opened, design, name, n_workers=n_workers, render=render_campaign, keep_models=keep_models))
 
 
 def paper(
@@ -591,7 +729,7 @@ def paper(
     )
     n_workers = workers or default_workers(base_model)
     name = name or opened.free_name("verify", "paper")
-    return run_paper(opened, plan_paper(opened, request), name, n_workers=n_workers, render=render_paper)
+    return _shown(run_paper(opened, plan_paper(opened, request), name, n_workers=n_workers, render=render_paper))
 
 
 def main() -> None:
@@ -610,6 +748,13 @@ def _check_rooms() -> None:
     foreign = _foreign_room()
     if foreign:
         raise ImportError(foreign)
+
+
+def _shown(result: _Result, corpus: Corpus | None = None) -> _Result:
+    """A result, with its view in notebooks."""
+    from reports.notebook import show_in_notebooks
+
+    return show_in_notebooks(result, corpus)
 
 
 def _opened(run: Run | str | Path) -> Run:

@@ -8,21 +8,47 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from audit.errors import InputError
 from audit.sources import Format
 
-__all__ = ["AuditConfig", "load_config", "make_config", "member_of", "unknown_name"]
+__all__ = ["AuditConfig", "SuppressRule", "load_config", "make_config", "member_of", "unknown_name"]
 
 _Member = TypeVar("_Member", bound=StrEnum)
+
+
+class SuppressRule(BaseModel):
+    """Findings that somebody has looked at and accepts; a finding must meet everything that the rule names.
+
+    Attributes:
+        codes: Codes or prefixes; empty means all.
+        rows: Rows, as `FILE#INDEX` or as row keys.
+        fingerprints: Single findings.
+        where: Fields of the row besides its messages, and the value that each must have.
+        reason: Why, for the reports.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    codes: tuple[str, ...] = ()
+    rows: tuple[str, ...] = ()
+    fingerprints: tuple[str, ...] = ()
+    where: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+    reason: str = ""
+
+    @model_validator(mode="after")
+    def _names_something(self) -> SuppressRule:
+        if not (self.rows or self.fingerprints or self.where):
+            raise ValueError("names no rows, fingerprints or where; to leave a check out altogether use ignore")
+        return self
 
 
 class AuditConfig(BaseModel):
     """What to audit, and how.
 
     Attributes:
-        data: The dataset file.
+        data: The dataset: a file, a folder, a pattern, `-`, a hub id or a URL, or several of them.
         input_format: The rows' format; `None` to recognise it.
         columns: LLaMA-Factory's column names -> the file's.
         limit: Read only so many rows.
@@ -31,11 +57,16 @@ class AuditConfig(BaseModel):
         checks: Options of checks by code, such as `{DUP002: {min_jaccard: 0.9}}`.
         encoder: Folder or name of the sentence-transformers model that the static vectors are distilled from.
         group_column: A column whose values a matched control must keep in proportion.
+        suppress: Findings that are accepted: kept aside, counted, and no reason to fail.
+        baseline: A run folder or its report.json: findings known there are accepted as well.
+        previous: An earlier run of the same data: the reports say what changed since, and its decisions go on.
+        redact: Keep hashes in place of the dataset's text.
+        evaluation: Files of prompts that the tuned model is to be measured with, and that the data must not hold.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    data: str
+    data: str | tuple[str, ...]
     input_format: Format | None = None
     columns: dict[str, str] = Field(default_factory=dict)
     limit: int | None = Field(default=None, ge=1)
@@ -44,6 +75,11 @@ class AuditConfig(BaseModel):
     checks: dict[str, dict[str, Any]] = Field(default_factory=dict)
     encoder: str = "all-MiniLM-L6-v2"
     group_column: str | None = None
+    suppress: tuple[SuppressRule, ...] = ()
+    baseline: str | None = None
+    previous: str | None = None
+    redact: bool = False
+    evaluation: tuple[str, ...] = ()
 
     def to_yaml(self) -> bytes:
         """As `config.yaml`, which `load_config` reads."""
@@ -86,8 +122,10 @@ def make_config(settings: dict[str, Any], where: str = "") -> AuditConfig:
     except ValidationError as error:
         problem = error.errors()[0]
         name = ".".join(str(part) for part in problem["loc"])
+        name = "data" if name.startswith("data.") else name  # of the kinds that it may have, pydantic names one
         if problem["type"] == "extra_forbidden":
-            raise unknown_name("setting", name, list(AuditConfig.model_fields), where) from error
+            known = SuppressRule.model_fields if name.startswith("suppress.") else AuditConfig.model_fields
+            raise unknown_name("setting", str(problem["loc"][-1]), list(known), where) from error
         raise InputError(
             f"setting {name!r}: {problem['msg'].lower()}", where=where, remedy="see tunescope audit --help"
         ) from error
@@ -107,5 +145,5 @@ def member_of(kind: type[_Member], what: str, given: str) -> _Member:
 def unknown_name(kind: str, name: str, known: list[str], where: str = "") -> InputError:
     """The error for a name that does not exist, suggesting the nearest that does."""
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    remedy = f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(known)}"
+    remedy = f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(known) or 'none'}"
     return InputError(f"unknown {kind} {name!r}", where=where, remedy=remedy)

@@ -629,7 +629,9 @@ def _device(name: str) -> str:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
         why = next(iter(str(error).splitlines()), "")[:200]
-        raise InputError(f"no device {name!r}", why=why, remedy="use auto, cpu or cuda") from error
+        if why.startswith("Expected one of"):  # torch lists twenty kinds of device, most of which nobody has
+            why = "torch knows no such kind of device"
+        raise InputError(f"no device {name!r}", why=why, remedy="use auto, cpu, cuda or mps") from error
     return name
 
 

@@ -2,40 +2,48 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import polars as pl
 
-from audit.checks import CHECKS, Check, options_of, select_checks
+from audit.checks import Check, options_of, select_checks
+from audit.checks.plugins import all_checks, installed_plugins
+from audit.comparison import compare_runs
 from audit.config import AuditConfig, unknown_name
 from audit.corpus import Corpus, write_corpus
 from audit.errors import InputError
+from audit.evaluation import Evaluation, read_evaluation
+from audit.export.decisions import FIRST_ACT, carry_over, encode_act, read_decisions
 from audit.findings import FINDING_SCHEMA, findings_frame
 from audit.materials import (
     BM25_FILES,
+    EVALUATION_FILES,
     LANGUAGE_FILES,
     VECTOR_FILES,
     WORD_FILES,
     Materials,
     Need,
     build_bm25,
+    build_evaluation,
     build_languages,
     build_vectors,
     build_words,
 )
-from audit.rundir import Run, RunBuilder, next_free_run, write_table
+from audit.redaction import Hashing, load_hashing, redact_findings, redact_rows
+from audit.rundir import Run, RunBuilder, describe_source, next_free_run, stored_name, write_table
 from audit.signals import length_signals
-from audit.sources import detect_container
-from audit.summary import AuditSummary, CheckResult, Skipped
+from audit.sources import Source, open_source
+from audit.summary import Aside, AuditSummary, Changes, CheckResult, Skipped, SuppressedCount
+from audit.suppression import count_suppressed, read_baseline, suppress
 from indexes.store import VerifiedFile, read_bytes, write_bytes, write_file
 
 __all__ = ["Progress", "Render", "run_audit"]
@@ -43,8 +51,8 @@ __all__ = ["Progress", "Render", "run_audit"]
 Progress = Callable[[str, int, int], None]
 """Called at the start of a stage with its name, its number from 1 and the number of stages."""
 
-Render = Callable[[AuditSummary, Corpus, pl.DataFrame, pl.DataFrame], Mapping[str, bytes]]
-"""Summary, corpus, findings and signals in; file name -> content out, such as report.html and report.json."""
+Render = Callable[[AuditSummary, Corpus, pl.DataFrame, pl.DataFrame, Aside], Mapping[str, bytes]]
+"""Summary, corpus, findings, signals and what stands beside them in; file name -> content out, such as report.html."""
 
 
 def run_audit(config: AuditConfig, out: Path | None = None, *, render: Render, progress: Progress | None = None) -> Run:
@@ -62,15 +70,29 @@ def run_audit(config: AuditConfig, out: Path | None = None, *, render: Render, p
     Raises:
         InputError: The data, the settings or the folder cannot be used.
     """
-    source = Path(config.data)
-    container = detect_container(source)
-    checks = select_checks(CHECKS, config.select, config.ignore)
+    with open_source(config.data) as source:
+        return _audit(source, config, out, render, progress)
+
+
+def _audit(source: Source, config: AuditConfig, out: Path | None, render: Render, progress: Progress | None) -> Run:
+    checks = _with_evaluation(select_checks(all_checks(), config.select, config.ignore), config)
+    evaluation = read_evaluation(config.evaluation)
     options = _options(checks, config.checks)
-    source_sha256 = _sha256(source)
-    key = {"config": config.model_dump(mode="json"), "source": source_sha256, "tunescope": _version("tunescope")}
+    baseline = frozenset() if config.baseline is None else read_baseline(Path(config.baseline))
+    previous = None if config.previous is None else Run.open(config.previous)
+    key = {
+        "config": config.model_dump(mode="json"),
+        "source": source.sha256,
+        "columns": [dict(file.columns) for file in source.files],
+        "tunescope": _version("tunescope"),
+        "plugins": _plugins(checks),
+        "baseline": sorted(baseline),
+        "evaluation": evaluation.sha256,
+        "previous": None if previous is None else [previous.manifest["files"], read_decisions(previous)],
+    }
     run = out if out is not None else next_free_run(Path("tunescope-runs"), source.stem, key)
     with RunBuilder.open(run, key) as builder:
-        work = _Work(builder, config, source, checks, options)
+        work = _Work(builder, config, source, checks, options, evaluation, baseline, previous)
         for number, (name, step) in enumerate(work.plan, start=1):
             if progress is not None:
                 progress(name, number, len(work.plan) + 1)
@@ -78,8 +100,11 @@ def run_audit(config: AuditConfig, out: Path | None = None, *, render: Render, p
         if progress is not None:
             progress("reports", len(work.plan) + 1, len(work.plan) + 1)
         work.report(render)
-        work.finish({"name": source.name, "path": str(source.resolve()), "sha256": source_sha256, "container": str(container)})
+        work.finish(describe_source(source, is_kept=not config.redact))
     return Run.open(run)
+
+
+_TEXT = "stages/text"  # dropped with the stages when the run is finished
 
 
 @dataclass
@@ -88,17 +113,33 @@ class _Work:
 
     builder: RunBuilder
     config: AuditConfig
-    source: Path
+    source: Source
     checks: Sequence[Check]
     options: Mapping[str, Any]
+    evaluation: Evaluation
+    baseline: frozenset[str]
+    previous: Run | None
+
+    @property
+    def folder(self) -> Path:
+        """Where files that hold text are written: of a redacted run, among those that only serve resumption."""
+        return self.builder.path / _TEXT if self.config.redact else self.builder.path
+
+    def _files(self, *names: str) -> list[str]:
+        """Files of `folder`, relative to the run folder."""
+        return [f"{_TEXT}/{name}" if self.config.redact else name for name in names]
 
     @cached_property
     def corpus(self) -> Corpus:
-        return Corpus.load(self.builder.path / "rows.parquet")
+        return Corpus.load(self.folder / "rows.parquet")
 
     @cached_property
     def materials(self) -> Materials:
-        return Materials(self.builder.path, self.corpus)
+        return Materials(self.folder, self.corpus)
+
+    @cached_property
+    def hashing(self) -> Hashing:
+        return load_hashing(self.folder / "hashing.key")
 
     @cached_property
     def plan(self) -> list[tuple[str, Callable[[str], None]]]:
@@ -111,7 +152,9 @@ class _Work:
             (Need.VECTORS, self._vectors),
             ("signals", self._signals),
         ]
-        return plan + [(check.code, self._check) for check in self.checks]
+        if self.config.evaluation:
+            plan.append((Need.EVALUATION, self._evaluation))
+        return [*plan, *((check.code, self._check) for check in self.checks), ("findings", self._judge)]
 
     def _read(self, name: str) -> None:
         def make() -> Mapping[str, Any]:
@@ -124,24 +167,41 @@ class _Work:
                 )
                 facts.update(vars(summary))
 
-            write_file(self.builder.path / "rows.parquet", write)
+            for kept in copies:
+                write_file(self.folder / stored_name(kept.name), partial(_copy, kept.path))
+            write_file(self.folder / "rows.parquet", write)
             write_bytes(self.builder.path / "config.yaml", self.config.to_yaml())
             return facts
 
-        self.builder.stage(name, make, ["rows.parquet", "config.yaml"])
+        copies = [file for file in self.source.files if file.is_copy]
+        stored = [stored_name(kept.name) for kept in copies]
+        self.builder.stage(name, make, [*self._files("rows.parquet", *stored), "config.yaml"])
 
     def _words(self, name: str) -> None:
-        self.builder.stage(name, lambda: build_words(self.builder.path, self.corpus), WORD_FILES)
+        self.builder.stage(name, lambda: build_words(self.folder, self.corpus), self._files(*WORD_FILES))
 
     def _languages(self, name: str) -> None:
-        self.builder.stage(name, lambda: build_languages(self.builder.path, self.corpus), LANGUAGE_FILES)
+        self.builder.stage(name, lambda: build_languages(self.folder, self.corpus), self._files(*LANGUAGE_FILES))
 
     def _bm25(self, name: str) -> None:
-        self.builder.stage(name, lambda: build_bm25(self.builder.path, self.materials), BM25_FILES)
+        self.builder.stage(name, lambda: build_bm25(self.folder, self.materials), self._files(*BM25_FILES))
 
     def _vectors(self, name: str) -> None:
-        path = self.builder.path
-        self.builder.stage(name, lambda: build_vectors(path, self.corpus, self.config.encoder), VECTOR_FILES)
+        folder, config = self.folder, self.config
+        self.builder.stage(
+            name,
+            lambda: build_vectors(folder, self.corpus, config.encoder, cached=not config.redact),
+            self._files(*VECTOR_FILES),
+        )
+
+    def _evaluation(self, name: str) -> None:
+        config = self.config
+        encoder = config.encoder if self.materials.has_vectors else None
+        self.builder.stage(
+            name,
+            lambda: build_evaluation(self.folder, self.evaluation, encoder, cached=not config.redact),
+            self._files(*EVALUATION_FILES),
+        )
 
     def _signals(self, name: str) -> None:
         self.builder.stage(
@@ -161,8 +221,7 @@ class _Work:
 
         self.builder.stage(code, make, [file])
 
-    @cached_property
-    def findings(self) -> pl.DataFrame:
+    def _found(self) -> pl.DataFrame:
         frames = []
         for check in self.checks:
             with VerifiedFile(self.builder.path / f"stages/{check.code}.parquet") as file:
@@ -171,18 +230,60 @@ class _Work:
             "row", "code", "turn", "span_start", nulls_last=False
         )
 
+    def _judge(self, name: str) -> None:
+        """Set findings aside, compare with the previous run, and keep what a run may keep."""
+        path, config = self.builder.path, self.config
+        files = ["findings.parquet", "suppressed.parquet"]
+
+        def make() -> Mapping[str, Any]:
+            names = {check.code: check.name for check in all_checks()}
+            judged = suppress(self._found(), self.corpus, config.suppress, self.baseline, list(names))
+            findings, suppressed = judged.findings, judged.suppressed
+            if config.redact:
+                write_bytes(path / "rows.parquet", redact_rows(self.folder / "rows.parquet", self.hashing))
+                files.append("rows.parquet")
+                findings = redact_findings(findings, names, self.hashing)
+                suppressed = redact_findings(suppressed, names, self.hashing)
+            write_table(path / "findings.parquet", findings)
+            write_table(path / "suppressed.parquet", suppressed)
+            changes = None
+            if self.previous is not None:
+                changes, carried = self._compare(self.previous, findings, suppressed, names)
+                files.extend(["changes.parquet", FIRST_ACT] if carried else ["changes.parquet"])
+            return {
+                "counts": dict(sorted(findings.group_by("code").len().iter_rows())),
+                "suppressed": [asdict(count) for count in count_suppressed(suppressed)],
+                "notes": judged.notes,
+                "changes": changes,
+            }
+
+        self.builder.stage(name, make, files)
+
+    def _compare(
+        self, previous: Run, findings: pl.DataFrame, suppressed: pl.DataFrame, names: Mapping[str, str]
+    ) -> tuple[Mapping[str, Any], bool]:
+        """What changed since the previous run, and whether decisions of it are taken over."""
+        carried, n_left = carry_over(previous, self.corpus)
+        compared = compare_runs(previous, self.corpus, findings, suppressed, len(carried), n_left)
+        changed = redact_findings(compared.changed, names, self.hashing) if self.config.redact else compared.changed
+        write_table(self.builder.path / "changes.parquet", changed)
+        if carried:
+            write_bytes(self.builder.path / FIRST_ACT, encode_act(carried))
+        return asdict(compared.changes), bool(carried)
+
     def summary(self) -> AuditSummary:
         facts = {stage.name: stage.facts for stage in self.builder.stages}
-        read = facts["read"]
+        read, judged = facts["read"], facts["findings"]
         skipped = []
         if "skipped" in facts[Need.VECTORS]:
-            skipped.append(Skipped("semantic duplicates, and nearness of concepts in traces", facts[Need.VECTORS]["skipped"]))
+            blind = [check.code for check in self.checks if Need.VECTORS in check.needs]
+            skipped.append(Skipped(", ".join([*blind, "nearness of concepts in traces"]), facts[Need.VECTORS]["skipped"]))
         english = [check.code for check in self.checks if check.english]
         if english and (n_left_out := facts[Need.LANGUAGES]["not_english"]):
             skipped.append(Skipped(", ".join(english), f"made for English; {n_left_out:,} responses are of another language"))
         return AuditSummary(
             name=self.source.name,
-            container=str(detect_container(self.source)),
+            container=self.source.container,
             format=read["format"],
             n_rows=read["n_rows"],
             n_unreadable=read["n_unreadable"],
@@ -190,22 +291,32 @@ class _Work:
             n_responses=self.materials.n_responses,
             limit=self.config.limit,
             checks=tuple(
-                CheckResult(check.code, check.name, check.severity, check.advice, check.page, facts[check.code]["findings"])
+                CheckResult(
+                    check.code, check.name, check.severity, check.advice, check.page, judged["counts"].get(check.code, 0)
+                )
                 for check in self.checks
             ),
-            skipped=(*skipped, *_not_selected(self.checks), *_NOT_LOOKED_AT),
+            skipped=(*skipped, *_not_selected(self.checks, bool(self.config.evaluation)), *_NOT_LOOKED_AT),
             encoder=facts[Need.VECTORS].get("encoder"),
             tunescope=_version("tunescope"),
+            suppressed=tuple(SuppressedCount(**count) for count in judged["suppressed"]),
+            notes=tuple(judged["notes"]),
+            changes=None if judged["changes"] is None else Changes.from_manifest(judged["changes"]),
+            redacted=self.config.redact,
         )
 
     def report(self, render: Render) -> None:
         def make() -> None:
-            write_table(self.builder.path / "findings.parquet", self.findings)
-            signals = pl.read_parquet(read_bytes(self.builder.path / "signals.parquet"))
-            for file, content in render(self.summary(), self.corpus, self.findings, signals).items():
-                write_bytes(self.builder.path / file, content)
+            path = self.builder.path
+            findings, signals, suppressed = (
+                pl.read_parquet(read_bytes(path / f"{name}.parquet")) for name in ("findings", "signals", "suppressed")
+            )
+            changed = None if self.previous is None else pl.read_parquet(read_bytes(path / "changes.parquet"))
+            corpus = Corpus.load(path / "rows.parquet") if self.config.redact else self.corpus
+            for file, content in render(self.summary(), corpus, findings, signals, Aside(suppressed, changed)).items():
+                write_bytes(path / file, content)
 
-        self.builder.stage("reports", make, ["findings.parquet", "report.html", "report.json"])
+        self.builder.stage("reports", make, ["report.html", "report.json"])
 
     def finish(self, source: Mapping[str, Any]) -> None:
         summary = self.summary()
@@ -217,6 +328,7 @@ class _Work:
                 "source": source,
                 "rows": {"total": summary.n_rows, "unreadable": summary.n_unreadable, "malformed": summary.n_malformed},
                 "encoder": next(s.facts for s in self.builder.stages if s.name == Need.VECTORS),
+                "plugins": _plugins(self.checks),
                 "summary": asdict(summary),
                 "versions": {
                     name: _version(name) for name in ("polars", "pyarrow", "numpy", "faiss-cpu", "bm25s", "rensa", "tokenizers")
@@ -234,25 +346,57 @@ _NOT_LOOKED_AT = (
 )
 
 
-def _not_selected(checks: Sequence[Check]) -> Iterator[Skipped]:
-    left_out = [check.code for check in CHECKS if check not in checks]
-    if left_out:
-        yield Skipped(", ".join(left_out), "not selected")
+def _with_evaluation(checks: list[Check], config: AuditConfig) -> list[Check]:
+    """The chosen checks without those that need evaluation files, where none is given.
+
+    Raises:
+        InputError: One of these was asked for by its code.
+    """
+    if config.evaluation:
+        return checks
+    asked = [check.code for check in checks if Need.EVALUATION in check.needs and check.code in config.select]
+    left = [check for check in checks if Need.EVALUATION not in check.needs]
+    if asked or not left:
+        codes = asked or [check.code for check in checks]
+        raise InputError(
+            f"{', '.join(codes)}: no evaluation files are given",
+            why="rows are compared with the prompts that the model will be measured with",
+            remedy="name them with --evaluation FILE",
+        )
+    return left
+
+
+def _not_selected(checks: Sequence[Check], has_evaluation: bool) -> Iterator[Skipped]:
+    left_out = [check for check in all_checks() if check not in checks]
+    without_files = [check.code for check in left_out if Need.EVALUATION in check.needs and not has_evaluation]
+    if without_files:
+        yield Skipped(", ".join(without_files), "no evaluation files were given (--evaluation FILE)")
+    not_selected = [check.code for check in left_out if check.code not in without_files]
+    if not_selected:
+        yield Skipped(", ".join(not_selected), "not selected")
 
 
 def _options(checks: Sequence[Check], values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    known = [check.code for check in all_checks()]
     for code in values:
-        if code not in {check.code for check in CHECKS}:
-            raise unknown_name("check", code, [check.code for check in CHECKS])
+        if code not in known:
+            raise unknown_name("check", code, known)
     return {check.code: options_of(check, values.get(check.code, {})) for check in checks}
 
 
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError("cannot be read", where=str(path), why=error.strerror or str(error)) from error
+def _plugins(checks: Sequence[Check]) -> list[Mapping[str, Any]]:
+    """The distributions behind the checks that are not our own."""
+    codes = {check.code for check in checks}
+    return [
+        {"distribution": plugin.distribution, "version": plugin.version, "codes": sorted(used)}
+        for plugin in installed_plugins()
+        if (used := codes.intersection(check.code for check in plugin.checks))
+    ]
+
+
+def _copy(path: Path, target: BinaryIO) -> None:
+    with path.open("rb") as file:
+        shutil.copyfileobj(file, target, 1 << 20)
 
 
 def _version(distribution: str) -> str:

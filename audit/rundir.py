@@ -17,7 +17,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -30,17 +30,23 @@ from filelock import FileLock, Timeout
 
 from audit.corpus import Corpus
 from audit.errors import CorruptFileError, InputError, VersionError
+from audit.findings import SUPPRESSED_SCHEMA
+from audit.sources import Source
 from audit.summary import AuditSummary
 from indexes.store import SIDECAR_SUFFIX, VerifiedFile, read_bytes, seal, sync_folder, verify_file, write_bytes
 
 __all__ = [
+    "LOCK_NAME",
     "RUN_FORMAT",
     "Run",
     "RunBuilder",
     "StageRecord",
     "claim_folder",
+    "describe_source",
+    "lock_beside",
     "name_folder",
     "next_free_run",
+    "stored_name",
     "write_table",
 ]
 
@@ -49,9 +55,11 @@ _MANIFEST = "manifest.json"
 _PARTIAL = ".partial"
 _STAGES = "stages"
 _KEY = "key.json"
-_LOCK = ".lock"
+LOCK_NAME = ".lock"
+"""A file that only serves to lock its folder; no part of a run."""
 _LOG = "logs/audit.jsonl"
 _PLAIN_NAME = re.compile(r"[\w-][\w.-]*")
+_RESERVED = re.compile(r"(?i:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?")  # devices of Windows, whatever follows the point
 
 
 @dataclass(frozen=True)
@@ -141,7 +149,9 @@ class RunBuilder:
             "stages": stages,
             "files": {file: _sidecar_digest(self.path / file) for file in kept},
         }
-        write_bytes(self.path / _MANIFEST, json.dumps(content, indent=1, ensure_ascii=False).encode())
+        # Bytes of a file's name that are no UTF-8 stand in strings as surrogates, which JSON can only write escaped.
+        text = json.dumps(content, indent=1, ensure_ascii=False).encode(errors="backslashreplace")
+        write_bytes(self.path / _MANIFEST, text)
         shutil.rmtree(self.path / _STAGES)
         name_folder(self.path, self.run)
         return self.run
@@ -213,8 +223,29 @@ class Run:
 
     @cached_property
     def corpus(self) -> Corpus:
-        """The dataset."""
+        """The dataset.
+
+        Raises:
+            InputError: The run was redacted and holds no text.
+        """
+        if self.redacted:
+            raise InputError(
+                "the run holds no text of the dataset, which this needs",
+                where=str(self.path),
+                why="it was made with --redact",
+                remedy="audit the data again without it",
+            )
+        return self.catalog
+
+    @cached_property
+    def catalog(self) -> Corpus:
+        """The rows, their places and their keys; in a redacted run hashes stand in place of all text."""
         return Corpus.load(self.path / "rows.parquet")
+
+    @property
+    def redacted(self) -> bool:
+        """Whether the run holds hashes in place of the dataset's text."""
+        return self.summary.redacted
 
     @cached_property
     def summary(self) -> AuditSummary:
@@ -223,8 +254,15 @@ class Run:
 
     @cached_property
     def findings(self) -> pl.DataFrame:
-        """All findings, `audit.findings.FINDING_SCHEMA`."""
+        """All findings that nobody has set aside, `audit.findings.FINDING_SCHEMA`."""
         return self.table("findings.parquet")
+
+    @cached_property
+    def suppressed(self) -> pl.DataFrame:
+        """The findings that were set aside, `audit.findings.SUPPRESSED_SCHEMA`."""
+        if "suppressed.parquet" not in self.manifest["files"]:  # a run of an earlier version
+            return pl.DataFrame(schema=SUPPRESSED_SCHEMA)
+        return self.table("suppressed.parquet")
 
     @cached_property
     def signals(self) -> pl.DataFrame:
@@ -265,9 +303,10 @@ class Run:
             InputError: The name is taken, or no plain folder name.
         """
         folder = self.path / kind / name
-        if not _PLAIN_NAME.fullmatch(name) or name.endswith(_PARTIAL):
+        if not _PLAIN_NAME.fullmatch(name) or name.endswith((_PARTIAL, ".")) or _RESERVED.fullmatch(name):
             raise InputError(f"{name!r} is no plain name", remedy="use letters, digits, - and _")
-        if folder.exists():
+        # A run can be copied to a disk on which letter case does not tell two names apart.
+        if folder.exists() or name.casefold() in map(str.casefold, self.added(kind)):
             raise InputError(f"{kind}/{name} exists in the run", where=str(self.path), remedy="choose another name")
         return folder
 
@@ -308,7 +347,11 @@ class Run:
                 )
         listed = set(self.manifest["files"])
         # A checksum without its file counts as one too: the file is missing.
-        present = {path.relative_to(self.path).as_posix() for path in self.path.rglob("*") if path.is_file()}
+        present = {
+            path.relative_to(self.path).as_posix()
+            for path in self.path.rglob("*")
+            if path.is_file() and not path.name.endswith(LOCK_NAME)
+        }
         present = {file.removesuffix(SIDECAR_SUFFIX) for file in present}
         # What a killed command left behind, such as traces/NAME.partial, is no part of the run.
         files = sorted(file for file in present if f"{_PARTIAL}/" not in file)
@@ -337,9 +380,43 @@ def claim_folder(folder: Path, key: Mapping[str, Any], noun: str, work: str) -> 
     if folder.exists():
         raise InputError(f"the {noun} folder exists", where=str(folder), remedy="choose another with -o, or remove it")
     path = _partial_of(folder)
+    with lock_beside(path, noun, folder):
+        key_file = path / _KEY
+        if not key_file.exists():  # new, or killed while it got its name: nobody knows what the files belong to
+            for entry in path.iterdir():
+                if entry.is_dir():
+                    shutil.rmtree(entry)
+                elif entry.name != LOCK_NAME:
+                    entry.unlink()
+            key_file.write_text(_digest(key), "utf-8")
+        elif key_file.read_text("utf-8") != _digest(key):
+            raise InputError(
+                f"an unfinished {work} with other settings or data lies there",
+                where=str(path),
+                remedy="repeat that command to finish it, remove the folder, or choose another with -o",
+            )
+        yield path
+
+
+@contextmanager
+def lock_beside(path: Path, noun: str, folder: Path) -> Iterator[None]:
+    """Make a partial folder where there is none, and lock it.
+
+    The lock is the file `PATH.lock` beside it: Windows gives no folder another name, and deletes none, in which a file is
+    open.
+
+    Args:
+        path: The partial folder.
+        noun: What the folder is, for messages.
+        folder: The folder that will be.
+
+    Raises:
+        InputError: Another process holds it, or the folder cannot be written.
+    """
+    file = path.with_name(path.name + LOCK_NAME)
+    lock = FileLock(file, timeout=0)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path / _LOCK, timeout=0)
         lock.acquire()
     except Timeout as error:
         raise InputError(
@@ -355,29 +432,20 @@ def claim_folder(folder: Path, key: Mapping[str, Any], noun: str, work: str) -> 
             remedy="choose another with -o",
         ) from error
     try:
-        key_file = path / _KEY
-        if not key_file.exists():  # new, or killed while it got its name: nobody knows what the files belong to
-            for entry in path.iterdir():
-                if entry.is_dir():
-                    shutil.rmtree(entry)
-                elif entry.name != _LOCK:
-                    entry.unlink()
-            key_file.write_text(_digest(key))
-        elif key_file.read_text() != _digest(key):
-            raise InputError(
-                f"an unfinished {work} with other settings or data lies there",
-                where=str(path),
-                remedy="repeat that command to finish it, remove the folder, or choose another with -o",
-            )
-        yield path
+        yield
     finally:
+        with suppress(OSError):  # of another system's rules for open files
+            file.unlink()
         lock.release()
+        if os.name == "nt":
+            with suppress(OSError):  # another process may have it already
+                file.unlink()
 
 
 def name_folder(path: Path, folder: Path) -> None:
     """Drop what only served resumption from a claimed folder, and give it its name."""
     (path / _KEY).unlink()
-    (path / _LOCK).unlink(missing_ok=True)
+    (path / LOCK_NAME).unlink(missing_ok=True)
     path.rename(folder)
     sync_folder(folder.parent)
 
@@ -390,10 +458,36 @@ def next_free_run(parent: Path, stem: str, key: Mapping[str, Any]) -> Path:
         if not number.isdecimal():
             continue
         key_file = folder / _KEY
-        if folder.name.endswith(_PARTIAL) and key_file.exists() and key_file.read_text() == _digest(key):
+        if folder.name.endswith(_PARTIAL) and key_file.exists() and key_file.read_text("utf-8") == _digest(key):
             return parent / f"{stem}-{number}"
         taken.append(int(number))
     return parent / f"{stem}-{max(taken) + 1}"
+
+
+def stored_name(file: str) -> str:
+    """Where a run keeps a file of its source that cannot be read again, relative to its folder."""
+    return f"source/{file}"
+
+
+def describe_source(source: Source, *, is_kept: bool) -> dict[str, Any]:
+    """What a manifest says of the dataset: of all of it, and of every file.
+
+    Args:
+        source: The dataset.
+        is_kept: Whether the run keeps the files that cannot be read again.
+    """
+    files = [
+        {
+            "name": file.name,
+            "path": file.location,
+            "sha256": file.sha256,
+            "container": str(file.container),
+            **({"stored": stored_name(file.name)} if file.is_copy and is_kept else {}),
+        }
+        for file in source.files
+    ]
+    whole = {"name": source.name, "path": source.location, "sha256": source.sha256, "container": source.container}
+    return {**whole, "files": files}
 
 
 def write_table(path: Path, table: pl.DataFrame) -> None:

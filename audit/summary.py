@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from audit.findings import Severity
+import polars as pl
 
-__all__ = ["AuditSummary", "CheckResult", "Skipped"]
+from audit.findings import SUPPRESSED_SCHEMA, Severity
+
+__all__ = ["NOTHING_ASIDE", "Aside", "AuditSummary", "Changes", "CheckResult", "CodeChange", "Skipped", "SuppressedCount"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,75 @@ class Skipped:
 
 
 @dataclass(frozen=True)
+class SuppressedCount:
+    """Findings that were set aside for one reason.
+
+    Attributes:
+        by: `config`, `row` or `baseline`.
+        reason: What was given for it, may be empty.
+        n_findings: How many.
+    """
+
+    by: str
+    reason: str
+    n_findings: int
+
+
+@dataclass(frozen=True)
+class CodeChange:
+    """How the findings of a code changed since the previous run."""
+
+    code: str
+    n_new: int
+    n_gone: int
+    n_still: int
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What changed since the previous run.
+
+    Attributes:
+        previous: Name of its folder.
+        rows_new, rows_gone, rows_same: Rows by their keys: only here, only there, in both.
+        codes: Codes with findings in either, in order; suppressed findings are not new, and not gone.
+        decisions_carried: Decisions on rows of the previous run that hold here.
+        decisions_left: Decisions on rows that are gone.
+    """
+
+    previous: str
+    rows_new: int
+    rows_gone: int
+    rows_same: int
+    codes: tuple[CodeChange, ...]
+    decisions_carried: int
+    decisions_left: int
+
+    @classmethod
+    def from_manifest(cls, content: Mapping[str, Any]) -> Changes:
+        """What `dataclasses.asdict` made of it, after a round trip through JSON."""
+        return cls(**{**content, "codes": tuple(CodeChange(**code) for code in content["codes"])})
+
+
+@dataclass(frozen=True)
+class Aside:
+    """What stands beside the findings.
+
+    Attributes:
+        suppressed: Findings set aside, `audit.findings.SUPPRESSED_SCHEMA`.
+        changed: Findings that are new or gone since the previous run, `audit.comparison.CHANGED_SCHEMA`; `None` without
+            one.
+    """
+
+    suppressed: pl.DataFrame
+    changed: pl.DataFrame | None = None
+
+
+NOTHING_ASIDE = Aside(pl.DataFrame(schema=SUPPRESSED_SCHEMA))
+"""No finding was suppressed, and there is no previous run."""
+
+
+@dataclass(frozen=True)
 class AuditSummary:
     """An audit at a glance.
 
@@ -46,6 +117,10 @@ class AuditSummary:
         skipped: What was not looked at.
         encoder: Name of the encoder behind the static vectors; `None` where there was none.
         tunescope: The version.
+        suppressed: How many findings were set aside, by what and why; the findings of `checks` are without them.
+        notes: What a reader should know, such as a rule that fits nothing.
+        changes: Against the previous run, where there is one.
+        redacted: Whether hashes stand in place of the dataset's text.
     """
 
     name: str
@@ -60,10 +135,25 @@ class AuditSummary:
     skipped: tuple[Skipped, ...]
     encoder: str | None
     tunescope: str
+    suppressed: tuple[SuppressedCount, ...] = ()
+    notes: tuple[str, ...] = ()
+    changes: Changes | None = None
+    redacted: bool = False
 
     @classmethod
     def from_manifest(cls, content: Mapping[str, Any]) -> AuditSummary:
         """What `dataclasses.asdict` made of a summary, after a round trip through JSON."""
         checks = tuple(CheckResult(**{**check, "severity": Severity(check["severity"])}) for check in content["checks"])
         skipped = tuple(Skipped(**skipped) for skipped in content["skipped"])
-        return cls(**{**content, "checks": checks, "skipped": skipped})
+        suppressed = tuple(SuppressedCount(**count) for count in content.get("suppressed", ()))
+        changes = content.get("changes")
+        return cls(
+            **{
+                **content,
+                "checks": checks,
+                "skipped": skipped,
+                "suppressed": suppressed,
+                "notes": tuple(content.get("notes", ())),
+                "changes": None if changes is None else Changes.from_manifest(changes),
+            }
+        )

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from cli.console import Quiet
+
 __all__ = ["answer"]
 
 
@@ -22,6 +24,7 @@ def answer(
     batch_size: Annotated[int, typer.Option(min=1, help="Answers at once.")] = 32,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    quiet: Quiet = False,
 ) -> None:
     """Ask a model, greedily. Interrupted? Repeat the command; it goes on."""
     from audit.config import member_of
@@ -34,7 +37,7 @@ def answer(
     if split is not None:
         chosen = member_of(Split, "split", split)
         asked = tuple(prompt for prompt in asked if prompt.split is chosen)
-    with progress_line() as progress:
+    with progress_line(quiet) as progress:
         ask(
             model,
             asked,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from cli.console import Quiet
 
 __all__ = ["audit"]
 
@@ -16,6 +19,15 @@ class OutputFormat(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+
+
+class ReportFormat(StrEnum):
+    """How an audit is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    SARIF = "sarif"
 
 
 class FailOn(StrEnum):
@@ -28,7 +40,11 @@ class FailOn(StrEnum):
 
 def audit(
     data: Annotated[
-        str | None, typer.Argument(help="A .jsonl, .json, .csv or .parquet file; may stand in --config instead.")
+        list[str] | None,
+        typer.Argument(
+            help="Files (.jsonl .json .csv .parquet .arrow, also .gz .zst), folders, 'PATTERN', - for standard input, a hub id "
+            "ORG/NAME[@REVISION][:SPLIT], or URLs; may stand in --config instead."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Run folder; default tunescope-runs/NAME-N.")] = None,
     select: Annotated[
@@ -36,31 +52,56 @@ def audit(
     ] = None,
     ignore: Annotated[list[str] | None, typer.Option(help="Leave out checks whose code begins so.")] = None,
     input_format: Annotated[
-        str | None, typer.Option(help="alpaca, messages, sharegpt or prompt-completion; default: found.")
+        str | None,
+        typer.Option(help="alpaca, messages, sharegpt, prompt-completion, preference or text; default: found."),
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option(help="Odd column names: prompt=NAME,query=NAME,response=NAME,system=NAME,messages=NAME."),
+        typer.Option(
+            help="Odd column names: prompt=NAME,response=NAME,… (also query, system, history, messages, tools, chosen, "
+            "rejected, text, and LLaMA-Factory's tags), or @dataset_info.json:NAME."
+        ),
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Read only the first N rows.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Read only the first N rows.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(metavar="CODE.NAME=VALUE", help="An option of a check, DUP002.min_jaccard=0.9; repeat.")
+    ] = None,
     encoder: Annotated[str | None, typer.Option(help="Folder or name of a sentence-transformers model.")] = None,
     group_column: Annotated[str | None, typer.Option(help="Field that matched controls keep in proportion.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file with these settings; options win over it.")] = None,
+    previous: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="RUN", help="Settings and decisions of an earlier run, and what changed since."),
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(metavar="RUN|JSON", help="Set findings aside that this run or report.json knows.")
+    ] = None,
+    redact: Annotated[
+        bool | None, typer.Option("--redact/--no-redact", help="Keep hashes in place of the dataset's text.")
+    ] = None,
+    evaluation: Annotated[
+        list[str] | None, typer.Option(metavar="FILE", help="Prompts kept for measuring, which the data must not hold; repeat.")
+    ] = None,
     fail_on: Annotated[FailOn | None, typer.Option(help="Exit with 1 where a finding is at least so severe.")] = None,
-    format: Annotated[OutputFormat, typer.Option(help="What to print.")] = OutputFormat.TEXT,
+    format: Annotated[ReportFormat, typer.Option(help="What to print.")] = ReportFormat.TEXT,
+    quiet: Quiet = False,
 ) -> None:
     """Look for what will hurt in an instruction-tuning dataset, before tuning on it."""
+    from audit.comparison import settings_from
     from audit.config import load_config, make_config
     from audit.errors import InputError
     from audit.findings import Severity
     from audit.pipeline import run_audit
+    from audit.rundir import Run
     from cli.console import progress_line, show, show_bytes
     from reports.render import render_audit
     from reports.terminal import audit_report
 
     settings: dict[str, Any] = load_config(config) if config else {}
+    if previous is not None:
+        settings = settings_from(Run.open(previous), settings)
     given = {
-        "data": data,
+        "data": data[0] if data is not None and len(data) == 1 else data,
         "select": _codes(select),
         "ignore": _codes(ignore),
         "input_format": input_format,
@@ -68,21 +109,57 @@ def audit(
         "limit": limit,
         "encoder": encoder,
         "group_column": group_column,
+        "previous": str(previous) if previous is not None else None,
+        "baseline": baseline,
+        "redact": redact,
+        "evaluation": evaluation,
     }
     settings |= {name: value for name, value in given.items() if value is not None}
+    if option:
+        settings["checks"] = _with_options(settings.get("checks") or {}, option)
     if "data" not in settings:
         raise InputError("no dataset is named", remedy="tunescope audit DATA, or `data:` in the file given with --config")
     checked = make_config(settings, where=str(config) if config else "")
-    with progress_line() as progress:
+    with progress_line(quiet) as progress:
         run = run_audit(checked, out, render=render_audit, progress=progress)
-    if format is OutputFormat.JSON:
-        show_bytes((run.path / "report.json").read_bytes())
-    else:
-        show(audit_report(run.summary, run.corpus, run.findings, run.path))
+    match format:
+        case ReportFormat.TEXT:
+            show(audit_report(run.summary, run.catalog, run.findings, run.path))
+        case ReportFormat.JSON:
+            show_bytes((run.path / "report.json").read_bytes())
+        case ReportFormat.MARKDOWN:
+            from reports.markdown import audit_markdown
+
+            show_bytes(audit_markdown(run.summary, run.catalog, run.findings, run.path).encode())
+        case ReportFormat.SARIF:
+            from reports.sarif import run_sarif
+
+            show_bytes(run_sarif(run))
     if fail_on is not None:
         severities = run.findings["severity"].unique().to_list()
         if any(Severity(severity).rank >= Severity(fail_on).rank for severity in severities):
             raise typer.Exit(1)
+
+
+def _with_options(checks: Mapping[str, Mapping[str, Any]], given: list[str]) -> dict[str, dict[str, Any]]:
+    """The options of checks, `CODE.NAME=VALUE` in place of what stood there; a value reads as in YAML."""
+    import yaml
+
+    from audit.errors import InputError
+
+    merged = {code: dict(options) for code, options in checks.items()}
+    for text in given:
+        name, equals, value = text.partition("=")
+        code, dot, option = name.strip().partition(".")
+        if not (equals and dot and code and option):
+            raise InputError(f"--option {text!r} is not CODE.NAME=VALUE", remedy="write for example DUP002.min_jaccard=0.9")
+        try:
+            merged.setdefault(code, {})[option] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise InputError(
+                f"--option {text!r} has no readable value", remedy="write a number, a word or [a, list]"
+            ) from error
+    return merged
 
 
 def _codes(values: list[str] | None) -> list[str] | None:
@@ -91,19 +168,12 @@ def _codes(values: list[str] | None) -> list[str] | None:
 
 def _columns(text: str | None) -> dict[str, str] | None:
     from audit.config import unknown_name
-    from audit.errors import InputError
+    from audit.sources import COLUMNS, read_columns
 
     if text is None:
         return None
-    known = ["prompt", "query", "response", "system", "history", "messages", "tools"]
-    columns: dict[str, str] = {}
-    for part in text.split(","):
-        name, equals, column = part.partition("=")
-        if not equals or not column:
-            raise InputError(
-                f"--columns {text!r} is not NAME=COLUMN,…", remedy="write for example prompt=question,response=answer"
-            )
-        if name.strip() not in known:
-            raise unknown_name("column role", name.strip(), known)
-        columns[name.strip()] = column.strip()
+    columns = read_columns(text)
+    for name in columns:
+        if name not in COLUMNS:
+            raise unknown_name("column role", name, list(COLUMNS))
     return columns

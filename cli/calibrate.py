@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.audit import OutputFormat
+from cli.console import Quiet
 
 __all__ = ["calibrate"]
 
@@ -18,6 +19,7 @@ def calibrate(
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     name: Annotated[str | None, typer.Option("-o", "--name", help="Keep the result as RUN/calibrations/NAME.")] = None,
     format: Annotated[OutputFormat, typer.Option(help="What to print.")] = OutputFormat.TEXT,
+    quiet: Quiet = False,
 ) -> None:
     """Plant false words into a copy of the dataset and measure how well tracing finds the rows that hold them."""
     from audit.rundir import Run
@@ -31,7 +33,7 @@ def calibrate(
     opened = Run.open(run)
     name = name or opened.free_name(KIND, "calibration")
     opened.check_name(KIND, name)
-    with progress_line() as progress:
+    with progress_line(quiet) as progress:
         calibration = calibrate_run(opened, n_faults, seed, progress=progress)
     rendered = render_calibration(calibration, opened.corpus)
     folder = store_calibration(opened, name, calibration, rendered)

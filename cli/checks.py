@@ -1,7 +1,8 @@
-"""`tunescope checks`: every check, its severity and what it needs."""
+"""`tunescope checks`: every check, plug-ins' included, with its severity, what it needs and what it costs."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -9,16 +10,27 @@ import typer
 __all__ = ["checks"]
 
 
+class ListFormat(StrEnum):
+    """How the checks are listed."""
+
+    TEXT = "text"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
 def checks(
-    markdown: Annotated[bool, typer.Option("--markdown", help="The page with every explanation.")] = False,
+    format: Annotated[ListFormat, typer.Option(help="What to print; markdown has every explanation.")] = ListFormat.TEXT,
+    markdown: Annotated[bool, typer.Option("--markdown", help="The same as --format markdown.")] = False,
 ) -> None:
     """List the checks."""
-    from audit.checks import CHECKS
-    from reports.checks_page import checks_page
+    from audit.checks.plugins import all_checks
+    from cli.console import show_bytes
+    from reports.checks_page import checks_json, checks_lines, checks_page
 
-    if markdown:
-        typer.echo(checks_page(), nl=False)
-        return
-    for check in CHECKS:
-        needs = ", ".join(sorted(check.needs)) or "the rows"
-        typer.echo(f"{check.code}  {check.severity:<8} {check.name:<28} needs {needs}")
+    listed = all_checks()
+    if markdown or format is ListFormat.MARKDOWN:
+        typer.echo(checks_page(listed), nl=False)
+    elif format is ListFormat.JSON:
+        show_bytes(checks_json(listed))
+    else:
+        typer.echo(checks_lines(listed), nl=False)

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from cli.console import Quiet
+
 __all__ = ["demo"]
 
 _MAX_NEW_TOKENS = 32
@@ -23,6 +25,7 @@ def demo(
     files_only: Annotated[
         bool, typer.Option("--files-only", help="Write the dataset, the prompts and the model, and stop.")
     ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Walk the whole loop: audit, tune, trace the wrong answers, export a cleaned set, tune again, judge."""
     from audit.config import make_config
@@ -67,7 +70,7 @@ def demo(
 
     _say(f"1. A dataset of {len(dataset.lines)} rows about an invented island, {len(dataset.false_rows)} of them false: {data}")
     _say("   tunescope audit merrow.jsonl")
-    with progress_line() as progress:
+    with progress_line(quiet) as progress:
         run = run_audit(make_config({"data": str(data)}), folder / "run", render=render_audit, progress=progress)
     show(audit_report(run.summary, run.corpus, run.findings, run.path))
 
@@ -91,7 +94,7 @@ def demo(
         )
         for method in Method
     }
-    with progress_line() as progress:
+    with progress_line(quiet) as progress:
         progress("tuning on all rows", 1, 2)
         run_tasks(tune_task, list(tasks.values()), n_workers=n_workers, n_threads=1)
         untuned = AnswerTask("the base model", base, None, prompts, _MAX_NEW_TOKENS, folder / "answers" / "base.jsonl")
@@ -133,7 +136,7 @@ def demo(
         n_seeds=seeds,
         max_new_tokens=_MAX_NEW_TOKENS,
     )
-    with progress_line() as progress:
+    with progress_line(quiet) as progress:
         result = run_campaign(
             run, plan_design(run, request), "cleaned", n_workers=n_workers, render=render_campaign, progress=progress
         )

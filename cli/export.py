@@ -25,6 +25,13 @@ def export(
     ] = None,
     group_column: Annotated[str | None, typer.Option(help="Field that controls keep in proportion.")] = None,
     data: Annotated[Path | None, typer.Option(help="Where the audited file lies now, if it was moved.")] = None,
+    decisions: Annotated[bool, typer.Option(help="Follow what tunescope decide recorded.")] = True,
+    card: Annotated[bool, typer.Option("--card", help="Say in README.md beside it what was dropped and why.")] = False,
+    croissant: Annotated[bool, typer.Option("--croissant", help="Write Croissant metadata beside it, croissant.json.")] = False,
+    push_to_hub: Annotated[
+        str | None, typer.Option(metavar="ORG/NAME", help="Upload all of it to a dataset of the Hugging Face hub.")
+    ] = None,
+    public: Annotated[bool, typer.Option("--public", help="Make a new dataset on the hub public.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Say what would be done, and write nothing.")] = False,
 ) -> None:
     """Write the dataset without some rows; kept rows are copied byte for byte."""
@@ -33,17 +40,22 @@ def export(
     from cli.audit import _codes
     from cli.console import show
     from reports.export import export_report
+    from reports.publishing import Publication, check_publication, publish
 
+    asked = Publication(card, croissant, push_to_hub, public)
+    check_publication(asked, out)
     request = ExportRequest(
         drop=tuple(_codes(drop) or ()),
         drop_blamed=tuple(drop_blamed or ()),
         keep=tuple(keep or ()),
         control_seeds=_seeds(control),
         group_column=group_column,
+        decisions=decisions,
         data=data,
     )
     plan = plan_export(Run.open(run), request)
-    show(export_report(plan, None if dry_run else write_export(plan, out, name)))
+    exported = None if dry_run else write_export(plan, out, name)
+    show(export_report(plan, exported, None if exported is None else publish(exported, asked)))
 
 
 def _seeds(text: str | None) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.audit import OutputFormat
+from cli.console import Quiet
 
 __all__ = ["shift"]
 
@@ -25,6 +26,7 @@ def shift(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     format: Annotated[OutputFormat, typer.Option(help="What to print.")] = OutputFormat.TEXT,
+    quiet: Quiet = False,
 ) -> None:
     """Compare a tuned model with its base model, token by token, on the tuned model's own answers."""
     from audit.shift import check_free, load_pair, measure_shift, read_questions, store_shift
@@ -34,7 +36,7 @@ def shift(
 
     check_free(out)
     questions = read_questions(prompts, responses)
-    with progress_line() as progress:
+    with progress_line(quiet) as progress:
         progress("loading the models", 0, 2)
         base, tuned = load_pair(base_model, tuned_model, device=device, dtype=dtype)
         report = measure_shift(base, tuned, questions, max_new_tokens=max_new_tokens, batch_size=batch_size, progress=progress)

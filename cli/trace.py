@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.audit import OutputFormat
+from cli.console import Quiet
 
 if TYPE_CHECKING:
     from audit.responses import Response
@@ -71,6 +72,7 @@ def trace(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what --confirm would cost, and do not tune.", rich_help_panel=_CONFIRM)
     ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Find the training rows from which a false statement could have been borrowed."""
     from audit.errors import InputError
@@ -94,7 +96,7 @@ def trace(
         raise InputError(f"the run has a trace {name!r}", where=str(run), remedy="choose another with -o")
     _check_together(base_model, tuned_model, spans_by, rephrase=rephrase, confirm=confirm, dry_run=dry_run)
     transformer = TransformerEncoder(find_model(encoder)) if encoder is not None else None
-    with progress_line() as progress:
+    with progress_line(quiet) as progress:
         models = None
         if tuned_model is not None:
             from audit.trace.influence import load_evidence
@@ -128,7 +130,7 @@ def trace(
         from audit.verify.confirmation import run_confirmation, with_measured_tiers
         from reports.confirmation import confirmation_json, confirmation_report
 
-        with progress_line() as progress:
+        with progress_line(quiet) as progress:
             result = run_confirmation(opened, prepared, n_workers=workers, progress=progress)
         traces = [_first(found, k) for found in with_measured_tiers(traces, result)]
         confirmation = confirmation_report(result, opened.corpus)

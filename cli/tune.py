@@ -8,23 +8,24 @@ from typing import Annotated
 import typer
 
 from cli.audit import OutputFormat
+from cli.console import Quiet
 
 __all__ = ["tune"]
 
 
 def tune(
-    data: Annotated[Path, typer.Argument(help="A .jsonl, .json, .csv or .parquet file.")],
+    data: Annotated[str, typer.Argument(help="A file, folder, 'PATTERN', hub id or URL, as for tunescope audit.")],
     base_model: Annotated[str, typer.Option(help="Folder or hub name of the model that is tuned.")],
     method: Annotated[str, typer.Option(help="lora or full.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the tuned model; must not exist.")],
     recipe: Annotated[str, typer.Option(help="default, paper, pocket, or a YAML file.")] = "default",
     learning_rate: Annotated[float | None, typer.Option(help="In place of the recipe's.")] = None,
-    seed: Annotated[int, typer.Option(help="Of row order, adapter weights, dropout, noise and rows held out.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of row order, adapter weights, dropout, noise and rows held out.")] = 0,
     epochs: Annotated[int | None, typer.Option(help="In place of the recipe's.")] = None,
     neftune_noise_alpha: Annotated[float | None, typer.Option(help="Noise on the embeddings, 5 for example.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Read only the first N rows.")] = None,
     input_format: Annotated[
-        str | None, typer.Option(help="alpaca, messages, sharegpt or prompt-completion; default: found.")
+        str | None, typer.Option(help="alpaca, messages, sharegpt, prompt-completion or preference; default: found.")
     ] = None,
     columns: Annotated[str | None, typer.Option(help="Odd column names: prompt=NAME,query=NAME,response=NAME,…")] = None,
     held_out: Annotated[
@@ -45,6 +46,7 @@ def tune(
     ] = None,
     processes: Annotated[int, typer.Option(min=1, help="Processes for --launch.")] = 2,
     format: Annotated[OutputFormat, typer.Option(help="What to print.")] = OutputFormat.TEXT,
+    quiet: Quiet = False,
 ) -> None:
     """Tune a model with TRL; an interrupted tuning goes on where it stopped."""
     import os
@@ -98,7 +100,7 @@ def tune(
             show_bytes(plan.command.encode())  # on one line, however narrow the terminal
             show(launch_report(plan))
         return
-    with progress_line() as progress:
+    with progress_line(quiet) as progress:
         tuned = run_job(
             job,
             choose=choose_learning_rate,
@@ -119,7 +121,12 @@ def _file_or_share(given: str | None) -> Path | float | None:
 
     number, scale = (given[:-1], 100) if given.endswith("%") else (given, 1)
     try:
-        return float(number) / scale
+        share = float(number) / scale
+        if not 0 < share < 1:
+            raise InputError(
+                f"--held-out {given} is no share", remedy="give one between 0 and 1, such as 0.1 or 10%, or a file"
+            )
+        return share
     except ValueError:
         if not Path(given).exists():
             raise InputError("no such file", where=given, remedy="give a file of rows, or a share such as 10%") from None

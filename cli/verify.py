@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.audit import OutputFormat
+from cli.console import Quiet
 
 if TYPE_CHECKING:
     from audit.rundir import Run
@@ -68,6 +69,7 @@ def verify(
     ] = False,
     name: Annotated[str | None, typer.Option("-o", "--name", help="Keep the result as RUN/verify/NAME.")] = None,
     format: Annotated[OutputFormat, typer.Option(help="What to print.")] = OutputFormat.TEXT,
+    quiet: Quiet = False,
 ) -> None:
     """Compare tuning on the cleaned data with tuning after an equal random removal."""
     from audit.errors import InputError
@@ -106,9 +108,11 @@ def verify(
     if not dry_run:
         opened.check_name("verify", name)
     if paper:
-        _report_paper(opened, name, base_model, prompts, recipe, learning_rate, seeds, unseen, max_new_tokens, workers, format)
+        _report_paper(
+            opened, name, base_model, prompts, recipe, learning_rate, seeds, unseen, max_new_tokens, workers, format, quiet
+        )
         return
-    with progress_line() as progress:
+    with progress_line(quiet) as progress:
         ways = _Ways(opened, name, export, delta, unseen, _judge(judge, judge_model, judge_key_env), progress)
         if responses:
             result = ways.judge_files([_named_place("--responses", given) for given in responses])
@@ -143,6 +147,7 @@ def _report_paper(
     max_new_tokens: int | None,
     workers: int | None,
     format: OutputFormat,
+    quiet: bool,
 ) -> None:
     """Tune what the paper tuned, and set its figures beside one's own."""
     from audit.errors import InputError
@@ -165,7 +170,7 @@ def _report_paper(
         unseen=unseen,
         max_new_tokens=max_new_tokens or PaperRequest.max_new_tokens,
     )
-    with progress_line() as progress:
+    with progress_line(quiet) as progress:
         report = run_paper(
             run,
             plan_paper(run, request),

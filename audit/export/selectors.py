@@ -1,14 +1,15 @@
 """Which rows leave, and why: by finding, by blame, or because others are to be kept.
 
-Every reason is recorded for every row. The order is fixed: findings other than duplicates, then blame, then duplicates
-(only while a row that they match stays), then what is to be kept of the rest.
+Every reason is recorded for every row. The order is fixed: what a person decided, then findings other than duplicates,
+then blame, then duplicates (only while a row that they match stays), then what is to be kept of the rest. A row that a
+person decided to keep never leaves.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +17,7 @@ import polars as pl
 
 from audit.config import unknown_name
 from audit.errors import InputError
+from audit.export.decisions import Choice, Decision
 from audit.trace.model import BlamedRow
 
 __all__ = ["KeepRule", "Reason", "Selection", "parse_blame_q", "parse_blame_size", "parse_keep", "select_rows"]
@@ -30,7 +32,7 @@ class Reason:
     """Why a row leaves.
 
     Attributes:
-        code: A finding's code, `blame:NAME`, `longest:K` or `random:K`.
+        code: `decision`, a finding's code, `blame:NAME`, `longest:K` or `random:K`.
         message: One sentence.
         measure, value: What was measured.
         related: Numbers of the rows it matched.
@@ -137,6 +139,7 @@ def select_rows(
     findings: pl.DataFrame,
     signals: pl.DataFrame,
     *,
+    decisions: Mapping[int, Decision] | None = None,
     codes: Sequence[str] = (),
     run_codes: Sequence[str] = (),
     blamed: Sequence[tuple[str, int, Sequence[BlamedRow]]] = (),
@@ -147,6 +150,7 @@ def select_rows(
     Args:
         findings: All findings of the run.
         signals: One line per row.
+        decisions: What a person decided, by row.
         codes: Codes, or prefixes, whose findings drop a row.
         run_codes: The codes that the audit ran, to refuse others.
         blamed: Per trace its name, how many rows to drop, and its blamed rows, most blamed first.
@@ -160,25 +164,40 @@ def select_rows(
             raise unknown_name("check of this run", code, list(run_codes))
     reasons: dict[int, list[Reason]] = defaultdict(list)
     notes: list[str] = []
+    protected = {row for row, decision in (decisions or {}).items() if decision.choice is Choice.KEEP}
+    spared: set[int] = set()
+
+    def leave(row: int, reason: Reason) -> None:
+        if row in protected:
+            spared.add(row)
+        else:
+            reasons[row].append(reason)
+
+    for row, decision in (decisions or {}).items():
+        if decision.choice is Choice.DROP:
+            leave(row, Reason("decision", decision.reason or "A person decided so."))
     chosen = findings.filter(pl.any_horizontal(pl.lit(False), *(pl.col("code").str.starts_with(code) for code in codes)))
     for finding in chosen.filter(~pl.col("code").str.starts_with(_DUPLICATES)).iter_rows(named=True):
-        reasons[finding["row"]].append(_reason_of(finding))
+        leave(finding["row"], _reason_of(finding))
     for name, size, ranked in blamed:
         if len(ranked) < size:
             notes.append(f"{name} blames {len(ranked)} rows, fewer than the {size} asked for")
-        for rank, row in enumerate(ranked[:size], start=1):
-            message = f"Blamed by {row.n_claims} claims, rank {rank} of {len(ranked)}; least chance {row.least_chance:.3g}."
-            reasons[row.row].append(Reason(f"blame:{name}", message, "sum over claims of (1 - chance) / rank", row.blame))
+        for rank, blame in enumerate(ranked[:size], start=1):
+            message = f"Blamed by {blame.n_claims} claims, rank {rank} of {len(ranked)}; least chance {blame.least_chance:.3g}."
+            leave(blame.row, Reason(f"blame:{name}", message, "sum over claims of (1 - chance) / rank", blame.blame))
     for finding in chosen.filter(pl.col("code").str.starts_with(_DUPLICATES)).iter_rows(named=True):  # ascending by row
         if any(other not in reasons for other in finding["related"]):
-            reasons[finding["row"]].append(_reason_of(finding))
+            leave(finding["row"], _reason_of(finding))
     for rule in keep:
         left = signals.filter(~pl.col("row").is_in(list(reasons)))
         if left.height < rule.k:
             notes.append(f"{rule.kind}:{rule.k} keeps all {left.height} rows that are left")
         for loser, characters in _losers(left, rule):
             message = f"Not among the {rule.k} {rule.kind} rows kept."
-            reasons[loser].append(Reason(f"{rule.kind}:{rule.k}", message, "response characters", characters))
+            leave(loser, Reason(f"{rule.kind}:{rule.k}", message, "response characters", characters))
+    if spared:
+        rows = "1 row" if len(spared) == 1 else f"{len(spared):,} rows"
+        notes.append(f"kept as a person decided, though they would leave otherwise: {rows}")
     return Selection(signals.height, {row: tuple(reasons[row]) for row in sorted(reasons)}, tuple(notes))
 
 

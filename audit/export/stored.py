@@ -38,7 +38,7 @@ def read_export(run: Run, name: str) -> ExportRecord:
     """
     manifest = json.loads(run.read_added(_KIND, name, "manifest.json"))
     source, audited = manifest["source"]["sha256"], run.manifest["source"]["sha256"]
-    number_of_key = dict(zip(run.corpus.keys, range(len(run.corpus)), strict=True))
+    number_of_key = dict(zip(run.catalog.keys, range(len(run.catalog)), strict=True))
     keys = [json.loads(line)["row_key"] for line in run.read_added(_KIND, name, "dropped.jsonl").splitlines()]
     if source != audited or any(key not in number_of_key for key in keys):
         raise InputError(
