@@ -7,13 +7,14 @@ from rich.table import Table
 from rich.text import Text
 
 from audit.export import Exported, ExportPlan
+from reports.publishing import Published
 from reports.visible import visible
 
 __all__ = ["export_report"]
 
 
-def export_report(plan: ExportPlan, exported: Exported | None) -> RenderableType:
-    """What an export did, or, without `exported`, what it would do."""
+def export_report(plan: ExportPlan, exported: Exported | None, published: Published | None = None) -> RenderableType:
+    """What an export did, or, without `exported`, what it would do; and what was published of it."""
     selection = plan.selection
     verb = "leave" if exported else "would leave"
     headline = Text(
@@ -41,4 +42,7 @@ def export_report(plan: ExportPlan, exported: Exported | None) -> RenderableType
         parts.append(Text(f"Cleaned: {exported.cleaned}"))
         parts += [Text(f"Control: {path}") for path in exported.controls]
         parts.append(Text(f"Every row that left, with its reasons: {exported.record / 'dropped.jsonl'}"))
+    if published is not None:
+        parts += [Text(f"Beside it: {path}") for path in published.files]
+        parts += [Text(f"Uploaded: {published.url}")] if published.url else []
     return Group(*parts)

@@ -23,7 +23,7 @@ from reports.overview import Overview, findings_of, not_looked_at, overview
 from reports.page import MAX_PAGE_BYTES, render_page
 from reports.turns import MESSAGES_SHOWN, Turn, first_shown, further_parts, make_turn, turns_around
 from reports.visible import one_line
-from reports.wording import address
+from reports.wording import SUPPRESSED_BY, address
 
 __all__ = ["audit_html"]
 
@@ -84,7 +84,7 @@ def audit_html(summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame, si
     counts = overview(summary, findings)
     page = b""
     for n_examples, characters in _DETAIL:
-        examples = tuple(_examples(counts, corpus, findings, n_examples, characters))
+        examples = tuple(_examples(counts, corpus, findings, n_examples, characters, redacted=summary.redacted))
         page = render_page(
             "audit.html.j2",
             summary=summary,
@@ -94,21 +94,27 @@ def audit_html(summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame, si
             examples=examples,
             n_examples=n_examples,
             not_looked_at=not_looked_at(summary),
+            suppressed_by=SUPPRESSED_BY,
         )
         if len(page) <= MAX_PAGE_BYTES:
             break
     return page
 
 
-def _examples(counts: Overview, corpus: Corpus, findings: pl.DataFrame, n_examples: int, characters: int) -> Iterator[_Example]:
+def _examples(
+    counts: Overview, corpus: Corpus, findings: pl.DataFrame, n_examples: int, characters: int, *, redacted: bool
+) -> Iterator[_Example]:
     for found in counts.found:
         of_check = findings.filter(pl.col("code") == found.check.code)
         for finding in findings_of(of_check[spread_evenly(of_check.height, n_examples)]):
-            yield _example(finding, corpus, characters)
+            yield _example(finding, corpus, characters, redacted=redacted)
 
 
-def _example(finding: Finding, corpus: Corpus, characters: int) -> _Example:
+def _example(finding: Finding, corpus: Corpus, characters: int, *, redacted: bool) -> _Example:
     row = corpus.row(finding.row)
+    if redacted:
+        others = tuple(address(corpus.id(other)) for other in finding.evidence.related)
+        return _Example(finding, row, "", (), 0, None, others)
     related = finding.evidence.related
     match = _match(row, corpus.row(related[0]), characters) if related else None
     if match and match.pairs:

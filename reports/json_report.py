@@ -12,10 +12,12 @@ from collections.abc import Iterator, Mapping
 import polars as pl
 
 from audit.corpus import Corpus
-from audit.summary import AuditSummary
+from audit.findings import Finding
+from audit.summary import NOTHING_ASIDE, Aside, AuditSummary
+from reports.offsets import utf16_span
 from reports.overview import findings_of, not_looked_at, overview
 
-__all__ = ["AUDIT_SCHEMA", "addresses_of", "audit_json", "encode_report"]
+__all__ = ["AUDIT_SCHEMA", "addresses_of", "audit_json", "encode_report", "span_places"]
 
 AUDIT_SCHEMA = "tunescope/audit-1"
 """Name and version of the format, the schema's `$id`; a field may be added to a version, none is changed or removed."""
@@ -28,7 +30,9 @@ def addresses_of(corpus: Corpus, rows: pl.Series) -> Mapping[int, Mapping[str, o
     return dict(zip(numbers, places, strict=True))
 
 
-def audit_json(summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame, signals: pl.DataFrame) -> bytes:
+def audit_json(
+    summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame, signals: pl.DataFrame, aside: Aside = NOTHING_ASIDE
+) -> bytes:
     """The report of an audit as UTF-8.
 
     Args:
@@ -36,6 +40,7 @@ def audit_json(summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame, si
         corpus: The rows.
         findings: A frame of `FINDING_SCHEMA`.
         signals: The lengths of every row.
+        aside: What was suppressed, and what changed since the previous run.
     """
     counts = overview(summary, findings)
     rows_with = {found.check.code: found.n_rows for found in counts.found}
@@ -54,11 +59,15 @@ def audit_json(summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame, si
                 "limit": summary.limit,
             },
             "encoder": summary.encoder,
+            "redacted": summary.redacted,
+            "notes": list(summary.notes),
+            "changes": _changes(summary, aside),
             "lengths": {name: _quartiles(signals[name]) for name in signals.columns if name != "row"},
             "counts": {
                 "findings": counts.n_findings,
                 "rows_with_findings": counts.n_rows,
                 **{str(severity): number for severity, number in counts.by_severity.items()},
+                "suppressed": aside.suppressed.height,
             },
             "not_looked_at": [{"what": skipped.what, "why": skipped.why} for skipped in not_looked_at(summary)],
             "checks": [
@@ -72,7 +81,8 @@ def audit_json(summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame, si
                 }
                 for check in summary.checks
             ],
-            "findings": list(_findings(corpus, findings)),
+            "findings": list(_findings(summary, corpus, findings)),
+            "suppressed": list(_suppressed(corpus, aside.suppressed)),
         }
     )
 
@@ -86,11 +96,26 @@ def encode_report(report: Mapping[str, object]) -> bytes:
     return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
 
 
+def span_places(summary: AuditSummary, corpus: Corpus, finding: Finding) -> Mapping[str, int] | None:
+    """Where a finding's span lies in its turn's content: in code points and, for browsers, in UTF-16 code units.
+
+    Of a redacted run in code points alone: a hash stands in place of the text that they were counted in.
+    """
+    span = finding.evidence.span
+    if span is None:
+        return None
+    places = {"start": span[0], "end": span[1]}
+    if finding.turn is None or summary.redacted:
+        return places
+    start, end = utf16_span(corpus.row(finding.row).messages[finding.turn].content, span)
+    return {**places, "start_utf16": start, "end_utf16": end}
+
+
 def _encode(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def _findings(corpus: Corpus, findings: pl.DataFrame) -> Iterator[Mapping[str, object]]:
+def _findings(summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame) -> Iterator[Mapping[str, object]]:
     addresses = addresses_of(corpus, pl.concat([findings["row"], findings["related"].explode()]))
     keys = corpus.keys.gather(findings["row"])
     for finding, key, fingerprint in zip(findings_of(findings), keys, findings["fingerprint"], strict=True):
@@ -107,11 +132,38 @@ def _findings(corpus: Corpus, findings: pl.DataFrame) -> Iterator[Mapping[str, o
                 "value": evidence.value,
                 "limit": evidence.limit,
                 "related": [addresses[row] for row in evidence.related],
-                "span": None if evidence.span is None else {"start": evidence.span[0], "end": evidence.span[1]},
+                "span": span_places(summary, corpus, finding),
                 "quote": evidence.quote,
             },
             "fingerprint": fingerprint,
         }
+
+
+def _suppressed(corpus: Corpus, suppressed: pl.DataFrame) -> Iterator[Mapping[str, object]]:
+    addresses = addresses_of(corpus, suppressed["row"])
+    keys = corpus.keys.gather(suppressed["row"])
+    for finding, key in zip(suppressed.iter_rows(named=True), keys, strict=True):
+        named = {name: finding[name] for name in ("turn", "message", "fingerprint", "by", "reason")}
+        yield {
+            "code": finding["code"],
+            "severity": finding["severity"],
+            "row": addresses[finding["row"]],
+            "row_key": key,
+            **named,
+        }
+
+
+def _changes(summary: AuditSummary, aside: Aside) -> Mapping[str, object] | None:
+    changes = summary.changes
+    if changes is None or aside.changed is None:
+        return None
+    return {
+        "previous": changes.previous,
+        "rows": {"new": changes.rows_new, "gone": changes.rows_gone, "same": changes.rows_same},
+        "codes": {code.code: {"new": code.n_new, "gone": code.n_gone, "still": code.n_still} for code in changes.codes},
+        "decisions": {"carried": changes.decisions_carried, "left": changes.decisions_left},
+        "findings": aside.changed.rows(named=True),
+    }
 
 
 def _quartiles(values: pl.Series) -> Mapping[str, int]:

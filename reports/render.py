@@ -9,7 +9,7 @@ import polars as pl
 
 from audit.corpus import Corpus
 from audit.shift import ShiftReport
-from audit.summary import AuditSummary
+from audit.summary import NOTHING_ASIDE, Aside, AuditSummary
 from audit.trace import BlamedRow, Trace
 from reports.html import audit_html
 from reports.json_report import audit_json
@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 __all__ = ["render_audit", "render_calibration", "render_shift", "render_traces"]
 
 
-def render_audit(summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame, signals: pl.DataFrame) -> dict[str, bytes]:
+def render_audit(
+    summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame, signals: pl.DataFrame, aside: Aside = NOTHING_ASIDE
+) -> dict[str, bytes]:
     """`report.html` for people and `report.json` for machines; an `audit.pipeline.Render`."""
     return {
         "report.html": audit_html(summary, corpus, findings, signals),
-        "report.json": audit_json(summary, corpus, findings, signals),
+        "report.json": audit_json(summary, corpus, findings, signals, aside),
     }
 
 

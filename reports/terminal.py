@@ -18,11 +18,11 @@ from rich.text import Text
 
 from audit.corpus import Corpus
 from audit.findings import Finding, Severity
-from audit.summary import AuditSummary
+from audit.summary import AuditSummary, Changes, SuppressedCount
 from reports.excerpts import spread_evenly
 from reports.overview import CheckCount, Overview, findings_of, not_looked_at, overview
 from reports.visible import one_line, visible
-from reports.wording import address, count, share
+from reports.wording import SUPPRESSED_BY, address, count, share
 
 __all__ = ["SEVERITY_STYLES", "audit_report"]
 
@@ -44,8 +44,14 @@ def audit_report(
     counts = overview(summary, findings)
     parts: list[RenderableType] = [_headline(summary, counts)]
     if counts.found:
-        parts += [_checks_table(summary, counts), *_examples(counts, corpus, findings, examples_per_check)]
-    parts += [_not_looked_at(summary), _next_steps(counts, run_path)]
+        parts += [_checks_table(summary, counts), *_examples(summary, counts, corpus, findings, examples_per_check)]
+    if summary.suppressed:
+        parts.append(_suppressed(summary))
+    if summary.changes is not None:
+        parts.append(_changes(summary.changes))
+    if summary.notes:
+        parts.append(Group(*(Text(f"Note: {one_line(note, 300)}") for note in summary.notes)))
+    parts += [_not_looked_at(summary), _next_steps(summary, counts, run_path)]
     return Group(*(line for part in parts for line in (part, Text())))
 
 
@@ -79,12 +85,14 @@ def _checks_table(summary: AuditSummary, counts: Overview) -> Table:
     return table
 
 
-def _examples(counts: Overview, corpus: Corpus, findings: pl.DataFrame, n_examples: int) -> Iterator[RenderableType]:
+def _examples(
+    summary: AuditSummary, counts: Overview, corpus: Corpus, findings: pl.DataFrame, n_examples: int
+) -> Iterator[RenderableType]:
     for found in counts.found:
         of_check = findings.filter(pl.col("code") == found.check.code)
         chosen = list(findings_of(of_check[spread_evenly(of_check.height, n_examples)]))
         if chosen:
-            parts = (part for finding in chosen for part in _example(finding, corpus))
+            parts = (part for finding in chosen for part in _example(summary, finding, corpus))
             yield Group(_examples_title(found, len(chosen)), *parts)
 
 
@@ -94,14 +102,14 @@ def _examples_title(found: CheckCount, n_shown: int) -> Text:
     return Text.assemble((one_line(check.code, 12), "bold"), f" {one_line(check.name, 60)}", (shown, "dim"))
 
 
-def _example(finding: Finding, corpus: Corpus) -> Iterator[RenderableType]:
+def _example(summary: AuditSummary, finding: Finding, corpus: Corpus) -> Iterator[RenderableType]:
     """Address and message, then the row's beginning and that of the row that matched, a line each."""
     fact = Text.assemble(
         (address(corpus.id(finding.row)), SEVERITY_STYLES[finding.severity]), f"  {one_line(finding.message, 160)}"
     )
     yield Padding.indent(fact, 2)
     matched = finding.evidence.related[:1]
-    for row in (finding.row, *matched):
+    for row in () if summary.redacted else (finding.row, *matched):
         if beginning := _beginning(corpus, row):
             name = f"{address(corpus.id(row))}: " if matched else ""
             yield Padding.indent(Text(name + beginning, "dim", no_wrap=True, overflow="ellipsis"), 4)
@@ -109,6 +117,42 @@ def _example(finding: Finding, corpus: Corpus) -> Iterator[RenderableType]:
 
 def _beginning(corpus: Corpus, row: int) -> str:
     return next((one_line(message.content, 200) for message in corpus.row(row).messages if message.role == "user"), "")
+
+
+def _suppressed(summary: AuditSummary) -> Group:
+    n_suppressed = sum(aside.n_findings for aside in summary.suppressed)
+    lines = (
+        Text.assemble(f"{aside.n_findings:,} by {SUPPRESSED_BY[aside.by]}", (reason(aside), "dim"))
+        for aside in summary.suppressed
+    )
+    title = Text.assemble((f"{count(n_suppressed, 'finding')} suppressed", "bold"), (", not counted above", "dim"))
+    return Group(title, *(Padding.indent(line, 2) for line in lines))
+
+
+def reason(aside: SuppressedCount) -> str:
+    """The reason of a suppression, to follow what it was suppressed by."""
+    return f": {one_line(aside.reason, 160)}" if aside.reason else ""
+
+
+def _changes(changes: Changes) -> Group:
+    rows = f"{changes.rows_new:,} new, {changes.rows_gone:,} gone, {changes.rows_same:,} the same"
+    parts: list[RenderableType] = [
+        Text(f"Since {one_line(changes.previous, 80)}", "bold"),
+        Padding.indent(Text(f"rows: {rows}"), 2),
+    ]
+    if changes.codes:
+        table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+        table.add_column("Findings")
+        for title in ("new", "gone", "still there"):
+            table.add_column(title, justify="right")
+        for code in changes.codes:
+            table.add_row(one_line(code.code, 12), f"{code.n_new:,}", f"{code.n_gone:,}", f"{code.n_still:,}")
+        parts.append(Padding.indent(table, 2))
+    if changes.decisions_carried or changes.decisions_left:
+        decided = f"decisions: {changes.decisions_carried:,} taken over"
+        decided += f", {changes.decisions_left:,} on rows that are gone" if changes.decisions_left else ""
+        parts.append(Padding.indent(Text(decided), 2))
+    return Group(*parts)
 
 
 def _not_looked_at(summary: AuditSummary) -> Group:
@@ -119,17 +163,18 @@ def _not_looked_at(summary: AuditSummary) -> Group:
     return Group(Text("Not looked at", "bold"), *(Padding.indent(line, 2) for line in lines))
 
 
-def _next_steps(counts: Overview, run_path: Path) -> Group:
+def _next_steps(summary: AuditSummary, counts: Overview, run_path: Path) -> Group:
     run = shlex.quote(str(run_path))
-    to_drop = ",".join(found.check.code for found in counts.found if found.check.severity is not Severity.INFO)
+    to_drop = ",".join(found.check.code for found in counts.found if found.by_severity.keys() - {Severity.INFO})
     steps = {"Read it all": str(run_path / "report.html")}
     if counts.found:
         steps["What a code means"] = f"tunescope explain {counts.found[0].check.code}"
     if to_drop:
         steps["What a cleaned copy would lose"] = f"tunescope export {run} \\\n  -o cleaned.jsonl --drop {to_drop} --dry-run"
-    steps["Which rows a false answer comes from"] = (
-        f"tunescope trace {run} \\\n  --prompt PROMPT --response ANSWER --span WORDS"
-    )
+    if not summary.redacted:
+        steps["Which rows a false answer comes from"] = (
+            f"tunescope trace {run} \\\n  --prompt PROMPT --response ANSWER --span WORDS"
+        )
     # Neither wrapped nor padded, so that a command can be copied as it stands.
     lines = (
         Text.assemble((f"  {what}\n", "dim"), "  ", visible(step), no_wrap=True, overflow="ignore")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from audit.tune.record import TuningRecord
 from reports.visible import visible
 from reports.wording import count, per_cent
 
-__all__ = ["TUNING_SCHEMA", "health_line", "launch_report", "to_json", "tuning_report"]
+__all__ = ["TUNING_SCHEMA", "health_line", "launch_report", "record_report", "to_json", "tuning_report"]
 
 TUNING_SCHEMA = "tunescope/tuning-1"
 """Name and version of the format, the schema's `$id`; a field may be added to a version, none is changed or removed."""
@@ -26,13 +26,18 @@ TUNING_SCHEMA = "tunescope/tuning-1"
 def tuning_report(tuned: Tuned, out: Path) -> RenderableType:
     """A finished tuning for a terminal."""
     record = tuned.record
-    parts: list[RenderableType] = [_headline(record), health_line(record), Text(""), _fit_table(record)]
+    parts: list[RenderableType] = [record_report(record)]
     if tuned.choice is not None:
         parts += [Text(""), _rates_table(tuned.choice)]
     parts += [Text(""), *(Text(visible(f"Note: {note}")) for note in _notes(tuned))]
     kind = "Adapter" if record.recipe.lora_rank is not None else "Model"
     parts.append(Text(visible(f"{kind}: {out}")))
     return Group(*parts)
+
+
+def record_report(record: TuningRecord) -> RenderableType:
+    """How a tuning went and how well it fits."""
+    return Group(_headline(record), health_line(record), Text(""), _fit_table(record))
 
 
 def health_line(record: TuningRecord) -> Text:
@@ -114,7 +119,7 @@ def _rate_cells(rate: TriedRate) -> tuple[str, str, str]:
 def _notes(tuned: Tuned) -> Iterator[str]:
     record = tuned.record
     for number, what in (
-        (record.n_unusable, "could not be read or understood, and {was} left out: tunescope audit names {them}"),
+        (record.n_unusable, f"could not be read or understood, and {{was}} left out{_named(tuned.unusable)}"),
         (record.n_untrainable, "{holds} no token that is trained, and {was} left out"),
         (record.n_cut_rows, "{was} cut at the end, being longer than the model or the recipe allows"),
     ):
@@ -126,6 +131,14 @@ def _notes(tuned: Tuned) -> Iterator[str]:
         yield f"taken up at step {record.resumed_at_step} of an interrupted tuning"
     if record.held_out_loss is None:
         yield "no rows were held out: nothing says how well it does on rows it has not seen (--held-out 0.1)"
+
+
+def _named(rows: Sequence[int], shown: int = 3) -> str:
+    """The first of some rows, to follow how many they are; `tunescope audit` names them all."""
+    if not rows:
+        return ": tunescope audit names {them}"
+    more = f" and {len(rows) - shown:,} more, which tunescope audit names" if len(rows) > shown else ""
+    return f": {', '.join(f'#{row}' for row in rows[:shown])}{more}, counted from 0"
 
 
 def _verbs(number: int) -> dict[str, str]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from audit.corpus import RowId
 from reports.visible import one_line
 
-__all__ = ["address", "count", "per_cent", "share"]
+__all__ = ["SUPPRESSED_BY", "address", "count", "per_cent", "share"]
+
+SUPPRESSED_BY = {"config": "the configuration", "row": "the row itself", "baseline": "the baseline"}
+"""What set a finding aside, as people read it."""
 
 
 def address(row: RowId, characters: int = 60) -> str:
