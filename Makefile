@@ -33,7 +33,7 @@ format: $(VENV)/.ready
 	$(BIN)/ruff check --fix .
 
 docs: $(VENV)/.ready
-	$(BIN)/tunescope checks --markdown > docs/checks.md
+	$(BIN)/python -m tests.benchmarks.checks_pages
 
 # The benchmarks write tests/benchmarks/NAME/{RESULTS.md,results.json}. Those that measure on real data read it from
 # the folder that TUNESCOPE_DATA names.

@@ -7,10 +7,32 @@ import resource
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["ProcessCost", "data_folder", "run_process"]
+__all__ = ["DATASETS", "Dataset", "ProcessCost", "data_folder", "run_process"]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A real dataset: its place in the data folder, and odd columns by LLaMA-Factory's names."""
+
+    path: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+DATASETS: dict[str, Dataset] = {
+    "alpaca_21k": Dataset("alpaca/alpaca_21k.jsonl"),
+    "dolly_3k": Dataset("dolly/dolly_3k.json"),
+    "code_alpaca_2k": Dataset("code/code_alpaca_2k.json"),
+    "t0_55k": Dataset("t0/t0_55k.jsonl"),
+    "answers of alpaca-7b": Dataset("outputs/alpaca_eval_alpaca-7b.json"),
+    "answers of text_davinci_003": Dataset("outputs/alpaca_eval_text_davinci_003.json"),
+    "answers of phi-2": Dataset("outputs/alpaca_eval_phi-2.json"),
+    "answers of phi-2-sft": Dataset("outputs/alpaca_eval_phi-2-sft.json"),
+    "halueval": Dataset("hallucination/halueval_general_half.jsonl", {"prompt": "user_query", "response": "chatgpt_response"}),
+}
+"""What the checks' precision is read on."""
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,26 @@
 """`make bench-precision`: are the findings right, and does a duplicate escape?
 
-Precision is read by eye: thirty findings per code drawn at random (all, where there are fewer), each judged by two readers
-who did not see each other's verdicts; right means that both say so. `verdicts.json` names rows by their place and key, and
-holds no text. After a check has changed, `python -m tests.benchmarks.precision.run --unread` prints what has to be read.
+Precision is read by eye: thirty findings per code, drawn from nine datasets as evenly as they allow (all, where there are
+fewer), each judged by two readers who did not see each other's verdicts; right means that both say so.
+
+After a check has changed, `python -m tests.benchmarks.precision.run --unread CODE…` prints what has to be read, one JSON
+object a line, and `… --merge FILE first` (or `second`) takes the verdicts over: lines of `dataset`, `code`, `key`, `right`
+(true or false) and `why`.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 from statsmodels.stats.proportion import proportion_confint
 
+from audit.checks import CHECKS
 from audit.checks.semantic_duplicate import Options, Request, same_request
 from audit.config import AuditConfig
 from audit.materials import Materials
@@ -27,87 +30,131 @@ from indexes.encoders import load_static
 from indexes.minhash import jaccard_pairs, jaccard_pairs_plain, shingle_sets
 from indexes.words import WordStream
 from reports.render import render_audit
-from tests.benchmarks.data import data_folder
+from tests.benchmarks.data import DATASETS, data_folder
+from tests.benchmarks.evaluation import write_evaluation
+from tests.benchmarks.precision.reading import READERS, SAMPLE_SIZE, SEED, Drawn, Verdicts, as_line, draw, merge
 from tests.benchmarks.record import Result, record
 
 COMMAND = "make bench-precision"
 FOLDER = Path(__file__).parent
-SAMPLE_SIZE = 30
-SEED = 2402
-DATASETS = {"alpaca_21k": "alpaca/alpaca_21k.jsonl", "t0_55k": "t0/t0_55k.jsonl"}
-# What the second dataset is read for: checks with next to nothing to find in the first.
-ALSO_READ = {"t0_55k": ("DUP001", "DUP002", "TXT002")}
-READERS = ("first", "second")
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A finding to be read: which dataset and code, its row, the row's key, and what it says."""
-
-    dataset: str
-    code: str
-    row: int
-    key: str
-    message: str
-    texts: tuple[str, ...]
+# Among templates the exhaustive twin is quadratic, hence the sample of rows and the two datasets.
+TWIN_DATASETS = ("alpaca_21k", "t0_55k")
 
 
 def main() -> None:
     """Measure, and write RESULTS.md and results.json."""
-    data = data_folder()
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.precision.run")
+    parser.add_argument("--unread", nargs="*", metavar="CODE", help="print what has to be read, of these codes or of all")
+    parser.add_argument("--merge", nargs=2, metavar=("FILE", "READER"), help=f"take over the verdicts of the {READERS} reader")
+    given = parser.parse_args()
+    verdicts = Verdicts(FOLDER / "verdicts.json")
+    if given.merge:
+        for line in merge(verdicts, Path(given.merge[0]).read_text(encoding="utf-8").splitlines(), given.merge[1]):
+            print(line)
+        return
     with tempfile.TemporaryDirectory() as scratch:
-        runs = {
-            name: run_audit(AuditConfig(data=str(data / path)), Path(scratch) / name, render=render_audit)
-            for name, path in DATASETS.items()
-        }
-        drawn = [finding for name, run in runs.items() for finding in _draw(name, run)]
-        verdicts = {(v["dataset"], v["code"], v["key"]): v for v in json.loads((FOLDER / "verdicts.json").read_text())}
-        unread = [f for f in drawn if not all(reader in verdicts.get((f.dataset, f.code, f.key), {}) for reader in READERS)]
-        if "--unread" in sys.argv:
+        runs = _audited(Path(scratch), given.unread or [])
+        drawn = _drawn(runs, verdicts)
+        unread = [finding for finding in drawn if len(verdicts.of(finding)) < len(READERS)]
+        if given.unread is not None:
             for finding in unread:
-                print(json.dumps(finding.__dict__, ensure_ascii=False))
+                missing = [reader for reader in READERS if reader not in verdicts.of(finding)]
+                print(as_line(finding, runs[finding.dataset], missing))
+            print(f"{len(unread)} findings to read, of {len(drawn)} drawn", file=sys.stderr)
             return
         if unread:
             raise SystemExit(f"{len(unread)} drawn findings have not been read by both: see --unread")
         results = [*_precision(drawn, verdicts, runs), *_escaped(runs), *_paraphrases()]
-    notes = (
-        f"Precision: {SAMPLE_SIZE} findings per code, seed {SEED}; right where both readers said so; Wilson intervals. "
-        "Codes that are not listed have no finding in these files.\n\n"
+        notes = _notes(drawn, verdicts, runs)
+    record(FOLDER, "Precision of the checks, and duplicates that escape", results, notes)
+
+
+def _audited(scratch: Path, codes: Sequence[str]) -> dict[str, Run]:
+    """Every dataset's run. Contamination is looked for against prompts that are not the dataset's own."""
+    data = data_folder()
+    items = write_evaluation(data, scratch)
+    runs = {}
+    for number, (name, dataset) in enumerate(DATASETS.items()):
+        own = {"halueval"} if name == "halueval" else {"alpaca_eval"} if name.startswith("answers") else set()
+        config = AuditConfig(
+            data=str(data / dataset.path),
+            columns=dict(dataset.columns),
+            select=tuple(codes),
+            evaluation=tuple(path for item, path in items.items() if item not in own),
+        )
+        runs[name] = run_audit(config, scratch / f"run-{number}", render=render_audit)
+    return runs
+
+
+def _drawn(runs: dict[str, Run], verdicts: Verdicts) -> list[Drawn]:
+    drawn = []
+    for check in CHECKS:
+        found = {}
+        for name, run in runs.items():
+            rows = run.findings.filter(pl.col("code") == check.code)["row"].unique(maintain_order=True).to_list()
+            if rows:
+                keys = run.corpus.keys
+                found[name] = [(row, keys[row]) for row in rows]
+        drawn += draw(found, check.code, verdicts)
+    return drawn
+
+
+def _is_right(verdicts: Verdicts, finding: Drawn) -> bool:
+    return all(verdicts.of(finding).values())
+
+
+def _precision(drawn: Sequence[Drawn], verdicts: Verdicts, runs: dict[str, Run]) -> Iterator[Result]:
+    for check in CHECKS:
+        read = [finding for finding in drawn if finding.code == check.code]
+        if not read:
+            continue
+        n_right = sum(_is_right(verdicts, finding) for finding in read)
+        low, high = proportion_confint(n_right, len(read), method="wilson")
+        n_found = sum(run.findings.filter(pl.col("code") == check.code).height for run in runs.values())
+        name = f"{check.code} {check.name}, right of {len(read)} read ({n_found} found)"
+        yield Result(name, n_right / len(read), "precision", float(low), float(high), "at least 0.9, or info", COMMAND)
+
+
+def _notes(drawn: Sequence[Drawn], verdicts: Verdicts, runs: dict[str, Run]) -> str:
+    lines = [
+        f"Precision: {SAMPLE_SIZE} findings per code, seed {SEED}, as evenly from the datasets as their findings allow; right "
+        "where both readers said so; Wilson intervals. Where they agreed and where each code was read:",
+        "",
+        "| code | severity | readers agree | right / read / found by dataset |",
+        "|---|---|---|---|",
+    ]
+    none = []
+    for check in CHECKS:
+        read = [finding for finding in drawn if finding.code == check.code]
+        if not read:
+            none.append(check.code)
+            continue
+        n_agreed = sum(len(set(verdicts.of(finding).values())) == 1 for finding in read)
+        places = []
+        for name, run in runs.items():
+            of_dataset = [finding for finding in read if finding.dataset == name]
+            if of_dataset:
+                n_right = sum(_is_right(verdicts, finding) for finding in of_dataset)
+                n_found = run.findings.filter(pl.col("code") == check.code).height
+                places.append(f"{name} {n_right} / {len(of_dataset)} / {n_found}")
+        lines.append(f"| {check.code} | {check.severity} | {n_agreed} of {len(read)} | {'; '.join(places)} |")
+    lines += [
+        "",
+        f"Without a finding in these files: {', '.join(none) or 'none'}. The rows of the datasets are "
+        f"{', '.join(f'{name} {len(run.corpus):,}' for name, run in runs.items())}. Contamination was looked for against the "
+        "prompts of alpaca_eval, truthfulqa and halueval, a dataset's own left out.",
+        "",
         "Paraphrases: pairs of prompts written for the purpose, from light changes of wording to quite other words, and as "
         "many pairs that look alike and ask something else. The check was mended on the development pairs; the held-out pairs "
-        "were written afterwards, without knowledge of the rule. Its recall is low by design: it reports what is certain."
-    )
-    record(FOLDER, "Precision and recall of the checks", results, notes)
-
-
-def _draw(dataset: str, run: Run) -> Iterator[Drawn]:
-    for code in sorted(run.findings["code"].unique().to_list()):
-        if code not in ALSO_READ.get(dataset, (code,)):
-            continue
-        found = run.findings.filter(pl.col("code") == code)
-        generator = np.random.default_rng(SEED)
-        chosen = np.sort(generator.choice(found.height, min(SAMPLE_SIZE, found.height), replace=False))
-        for finding in found[chosen.tolist()].iter_rows(named=True):
-            rows = [finding["row"], *finding["related"][:1]]
-            texts = tuple("\n---\n".join(message.content for message in run.corpus.row(row).messages) for row in rows)
-            yield Drawn(dataset, code, finding["row"], run.corpus.keys[finding["row"]], finding["message"], texts)
-
-
-def _precision(
-    drawn: list[Drawn], verdicts: dict[tuple[str, str, str], dict[str, object]], runs: dict[str, Run]
-) -> Iterator[Result]:
-    for dataset, code in sorted({(finding.dataset, finding.code) for finding in drawn}):
-        read = [verdicts[f.dataset, f.code, f.key] for f in drawn if (f.dataset, f.code) == (dataset, code)]
-        n_right = sum(all(bool(verdict[reader]) for reader in READERS) for verdict in read)
-        low, high = proportion_confint(n_right, len(read), method="wilson")
-        n_found = runs[dataset].findings.filter(pl.col("code") == code).height
-        name = f"{code} on {dataset}, right of {len(read)} read ({n_found} found)"
-        yield Result(name, n_right / len(read), "precision", float(low), float(high), "at least 0.9, or info", COMMAND)
+        "were written afterwards, without knowledge of the rule. Its recall is low by design: it reports what is certain.",
+    ]
+    return "\n".join(lines)
 
 
 def _escaped(runs: dict[str, Run]) -> Iterator[Result]:
     """Pairs of the exhaustive twin that MinHash finds, at two cuts; the twin is quadratic in templates, hence the sample."""
-    for dataset, run in runs.items():
+    for dataset in TWIN_DATASETS:
+        run = runs[dataset]
         materials = Materials(run.path, run.corpus)
         rows = materials.prompt_words.joined(materials.response_words, materials.row_of_response, len(run.corpus))
         n_rows = min(rows.n_texts, 21_509)
