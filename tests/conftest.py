@@ -22,7 +22,7 @@ from audit.materials import Materials, Need, build_bm25, build_languages, build_
 from audit.pipeline import run_audit
 from audit.pocket import demo_dataset
 from audit.rundir import Run
-from audit.summary import AuditSummary
+from audit.summary import Aside, AuditSummary
 from indexes import encoders
 from indexes.store import write_array, write_bytes, write_file
 from indexes.words import tokenize
@@ -51,7 +51,9 @@ def jsonl(rows: Rows) -> bytes:
     return b"".join(line + b"\n" for line in lines)
 
 
-def no_reports(summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame, signals: pl.DataFrame) -> dict[str, bytes]:
+def no_reports(
+    summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame, signals: pl.DataFrame, aside: Aside
+) -> dict[str, bytes]:
     """An `audit.pipeline.Render` that writes nothing."""
     return {}
 

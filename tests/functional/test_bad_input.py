@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -47,11 +48,8 @@ def test_a_missing_file_is_named(tunescope: Command, tmp_path: Path) -> None:
         ("header.csv", b"instruction,output\n", ("no row",)),
         ("data.xlsx", b"PK\x03\x04", ("unknown kind", ".xlsx")),
         ("utf16.jsonl", ROWS.encode("utf-16"), ("UTF-16",)),
-        (
-            "mixed.jsonl",
-            b'{"instruction": "a", "output": "b"}\n{"messages": [{"role": "user", "content": "a"}]}\n',
-            ("mixes formats", "row 0 is alpaca", "row 1 is messages"),
-        ),
+        ("cut.jsonl.gz", gzip.compress(ROWS.encode())[:-9], ("cut.jsonl.gz", "Truncated compressed stream")),
+        ("half.arrow", b"ARROW1\0\0nonsense", ("half.arrow", "no whole Arrow file")),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused(
@@ -209,3 +207,73 @@ def test_damaged_rows_in_a_readable_file_are_findings(tunescope: Command, datase
     exported = tunescope("export", "run", "-o", "same.jsonl", cwd=dataset.parent)
     assert exported.returncode == 0, exported.stderr
     assert (dataset.parent / "same.jsonl").read_bytes() == dataset.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("audit d.jsonl --formt json", "tunescope audit has no option --formt; did you mean --format?"),
+        (
+            "audit d.jsonl --format jsn",
+            "invalid value for '--format': 'jsn' is none of 'text', 'json', 'markdown', 'sarif'; did you mean 'json'?",
+        ),
+        (
+            "audit d.jsonl --limit ten",
+            "invalid value for '--limit': Input should be a valid integer, unable to parse string as an integer;"
+            " see tunescope audit --help",
+        ),
+        ("audit --config", "option '--config' requires an argument; see tunescope audit --help"),
+        ("trace", "missing argument 'run'; see tunescope trace --help"),
+        ("check-run a b", "got unexpected extra argument(s) (b); see tunescope check-run --help"),
+        ("export run", "missing option '-o' / '--out'; see tunescope export --help"),
+        ("adit d.jsonl", "no such command 'adit'; did you mean 'audit'?"),
+        ("--frobnicate", "tunescope has no option --frobnicate; see tunescope --help"),
+        (
+            "tune d.jsonl --base-model m --method lora -o out --seed -1",
+            "invalid value for '--seed': Input should be greater than or equal to 0; see tunescope tune --help",
+        ),
+        (
+            "tune d.jsonl --base-model m --method lora -o out --held-out 1.5",
+            "--held-out 1.5 is no share; give one between 0 and 1, such as 0.1 or 10%, or a file",
+        ),
+        (
+            "audit d.jsonl --option DUP002=0.9",
+            "--option 'DUP002=0.9' is not CODE.NAME=VALUE; write for example DUP002.min_jaccard=0.9",
+        ),
+        ("audit d.jsonl --option DUP02.min_jaccard=0.9", "unknown check 'DUP02'; did you mean 'DUP002'?"),
+        ("audit d.jsonl --baseline none.json", "none.json: no such baseline; name a run folder or its report.json"),
+        (
+            "audit --from none",
+            "none: is no finished run (no such folder); make one with tunescope audit DATA -o RUN",
+        ),
+    ],
+)
+def test_a_usage_error_is_one_line(tunescope: Command, tmp_path: Path, arguments: str, line: str) -> None:
+    (tmp_path / "d.jsonl").write_text(ROWS, encoding="utf-8")
+    done = tunescope(*arguments.split(), cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"tunescope: {line}\n")
+
+
+def test_the_command_alone_shows_its_help(tunescope: Command, tmp_path: Path) -> None:
+    done = tunescope(cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "")
+    assert "Usage: tunescope [OPTIONS] COMMAND" in done.stdout
+
+
+def test_a_decision_on_no_row_is_refused(tunescope: Command, tmp_path: Path, finished_run: Path) -> None:
+    _refused(tunescope("decide", finished_run, "--drop", "#6", cwd=tmp_path), "'#6'", "bridges.jsonl#0", "count from 0")
+    _refused(tunescope("decide", finished_run, "--undo", "#0", cwd=tmp_path), "bridges.jsonl#0", "nothing was decided")
+    _refused(tunescope("decide", finished_run, "--drop", "#0", "--keep", "#0", cwd=tmp_path), "two decisions at once")
+    _refused(tunescope("decide", finished_run, "--reason", "why", cwd=tmp_path), "a reason for nothing")
+    assert not (finished_run / "decisions").exists()
+
+
+def test_a_blank_prompt_in_a_file_of_answers_is_refused(tunescope: Command, tmp_path: Path, finished_run: Path) -> None:
+    claim = {"prompt": " \n", "response": "It is slate.", "spans": ["slate"]}
+    (tmp_path / "claims.jsonl").write_text(json.dumps(claim) + "\n", encoding="utf-8")
+    _refused(
+        tunescope("trace", finished_run, "--responses", "claims.jsonl", cwd=tmp_path), "claims.jsonl:1", "'prompt' is blank"
+    )
+    claim = {"messages": [{"role": "user", "content": ""}], "response": "It is slate.", "spans": ["slate"]}
+    (tmp_path / "claims.jsonl").write_text(json.dumps(claim) + "\n", encoding="utf-8")
+    _refused(tunescope("trace", finished_run, "--responses", "claims.jsonl", cwd=tmp_path), "claims.jsonl:1", "are blank")

@@ -17,6 +17,7 @@ import pytest
 from audit.checks import CHECKS
 from audit.pocket import demo_dataset
 from reports.checks_page import checks_page
+from tests.benchmarks.checks_pages import DOCS, pages
 from tests.functional.conftest import ROWS, Command
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,12 +55,23 @@ def test_every_check_is_explained(tunescope: Command, tmp_path: Path) -> None:
         assert page.startswith(f"{check.code}: ")
         for part in ("What:", "Why it matters:", "Example:", "Fix:"):
             assert part in page
-    listed = tunescope("checks", cwd=tmp_path).stdout.splitlines()
-    assert [line.split()[0] for line in listed] == [check.code for check in CHECKS]
+    title, *listed = tunescope("checks", cwd=tmp_path).stdout.splitlines()
+    assert title.split() == ["code", "severity", "finding", "needs", "language", "s", "per", "1,000", "rows"]
+    assert [line.split()[:2] for line in listed] == [[check.code, str(check.severity)] for check in CHECKS]
+    as_json = json.loads(tunescope("checks", "--format", "json", cwd=tmp_path).stdout)["checks"]
+    assert [(each["code"], each["language"]) for each in as_json] == [
+        (check.code, "en" if check.english else None) for check in CHECKS
+    ]
+    assert as_json[1]["options"] == {"min_jaccard": 0.8, "shingle_words": 3}
+    assert as_json[1]["seconds_per_1000_rows"] > 0
+    for arguments in (("--markdown",), ("--format", "markdown")):
+        assert tunescope("checks", *arguments, cwd=tmp_path).stdout == checks_page()
 
 
-def test_the_checks_page_is_what_the_checks_say() -> None:
-    assert (ROOT / "docs" / "checks.md").read_text(encoding="utf-8") == checks_page()
+def test_the_pages_of_the_checks_are_what_the_checks_and_their_benchmarks_say(tunescope: Command, tmp_path: Path) -> None:
+    on_disk = [DOCS / "checks.md", *(DOCS / "checks").glob("*.md")]
+    assert {path.relative_to(DOCS).as_posix(): path.read_text(encoding="utf-8") for path in on_disk} == pages()
+    assert tunescope("checks", "--markdown", cwd=tmp_path).stdout == checks_page()
 
 
 def test_exit_code_1_is_for_findings_at_the_chosen_severity(tunescope: Command, dataset: Path) -> None:
@@ -131,7 +143,7 @@ def test_the_path_from_audit_to_verdict(tunescope: Command, tmp_path: Path) -> N
 
 
 def test_output_for_a_pipe_holds_no_escape_codes(tunescope: Command, dataset: Path) -> None:
-    done = tunescope("audit", dataset.name, "-o", "run", cwd=dataset.parent)
+    done = tunescope("audit", dataset.name, "-o", "run", "--quiet", cwd=dataset.parent)
     assert done.stderr == ""
     assert "\x1b" not in done.stdout
 
@@ -152,3 +164,95 @@ def test_commands_of_the_readme_exist(tunescope: Command, tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", ["demo", "test", "check", "docs", "format"])
 def test_targets_of_the_makefile_exist(name: str) -> None:
     assert re.search(rf"^{name}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+EMPTY = '{"instruction": "Name a bird.", "output": ""}\n'
+STUB = '{"instruction": "Name a tree.", "output": "TODO"}\n'
+
+
+def test_accepted_findings_do_not_fail_an_audit(tunescope: Command, dataset: Path) -> None:
+    folder = dataset.parent
+    dataset.write_text(ROWS + EMPTY + STUB, encoding="utf-8")
+    rules = "suppress:\n  - {codes: [TXT001], rows: ['bridges.jsonl#6'], reason: a known gap}\n"
+    (folder / "accepted.yaml").write_text(rules, encoding="utf-8")
+    assert tunescope("audit", dataset.name, "-o", "one", "--fail-on", "warning", cwd=folder).returncode == 1
+    accepted = tunescope("audit", dataset.name, "--config", "accepted.yaml", "-o", "two", "--fail-on", "error", cwd=folder)
+    assert accepted.returncode == 0
+    assert "1 finding in 1 of 8 rows: 0 errors, 1 warning, 0 info" in accepted.stdout
+    assert "1 finding suppressed, not counted above\n  1 by the configuration: a known gap\n" in accepted.stdout
+    known = ("audit", dataset.name, "--fail-on", "info")
+    assert tunescope(*known, "--baseline", "one", "-o", "three", cwd=folder).returncode == 0
+    assert tunescope(*known, "--baseline", "two/report.json", "-o", "four", cwd=folder).returncode == 0
+    dataset.write_text(ROWS + STUB + EMPTY + EMPTY.replace("bird", "fish"), encoding="utf-8")
+    again = tunescope(*known, "--baseline", "one", "-o", "five", "--format", "json", cwd=folder)
+    assert again.returncode == 1
+    report = json.loads(again.stdout)
+    assert [(finding["code"], finding["row"]["index"]) for finding in report["findings"]] == [("TXT001", 8)]
+    assert [(finding["code"], finding["by"]) for finding in report["suppressed"]] == [
+        ("TXT002", "baseline"),
+        ("TXT001", "baseline"),
+    ]
+    schema = json.loads((ROOT / "reports" / "schemas" / "audit.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(report, schema)
+    assert tunescope("check-run", "five", cwd=folder).stdout.startswith("five: all ")
+
+
+def test_options_of_checks_are_given_on_the_command_line(tunescope: Command, dataset: Path) -> None:
+    folder = dataset.parent
+    (folder / "config.yaml").write_text("checks: {DUP002: {min_jaccard: 0.9, shingle_words: 2}}\n", encoding="utf-8")
+    options = ("--option", "DUP002.min_jaccard=0.75", "--option", "FMT003.x=1")
+    refused = tunescope("audit", dataset.name, *options, "-o", "run", cwd=folder)
+    assert (refused.returncode, refused.stderr) == (2, "tunescope: unknown option of FMT003 'x'; known: none\n")
+    done = tunescope("audit", dataset.name, "--config", "config.yaml", *options[:2], "-o", "run", "--quiet", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "DUP002:\n    min_jaccard: 0.75\n    shingle_words: 2\n" in (folder / "run" / "config.yaml").read_text("utf-8")
+
+
+def test_a_row_is_decided_about_and_the_next_audit_and_export_follow(tunescope: Command, dataset: Path) -> None:
+    folder = dataset.parent
+    dataset.write_text(ROWS + EMPTY + STUB, encoding="utf-8")
+    assert tunescope("audit", dataset.name, "-o", "old", "--ignore", "DUP", cwd=folder).returncode == 0
+    assert tunescope("decide", "old", cwd=folder).stdout == "Nothing is decided.\n"
+    dropped = tunescope("decide", "old", "--drop", "#0", "--drop", "#1", "--reason", "no such quarry", cwd=folder)
+    assert dropped.stdout.splitlines()[0] == "2 rows to drop, 0 to keep."
+    assert tunescope("decide", "old", "--keep", "bridges.jsonl#6", "--undo", "#1", cwd=folder).returncode == 0
+    listed = json.loads(tunescope("decide", "old", "--format", "json", cwd=folder).stdout)["decisions"]
+    assert [(each["row"]["index"], each["choice"], each["reason"]) for each in listed] == [
+        (0, "drop", "no such quarry"),
+        (6, "keep", ""),
+    ]
+    dataset.write_text(EMPTY + "".join(ROWS.splitlines(keepends=True)[:3]), encoding="utf-8")
+    later = tunescope("audit", "--from", "old", "-o", "new", cwd=folder)
+    assert later.returncode == 0, later.stderr
+    assert "Since old\n  rows: 0 new, 4 gone, 4 the same\n" in later.stdout
+    assert "  TXT002       0      1             0\n" in later.stdout
+    assert "  decisions: 2 taken over\n" in later.stdout
+    exported = tunescope("export", "new", "-o", "cleaned.jsonl", "--drop", "TXT", cwd=folder)
+    assert "1 of 4 rows leave (25.0%), 3 stay." in exported.stdout
+    assert "Note: kept as a person decided, though they would leave otherwise: 1 row\n" in exported.stdout
+    kept = (folder / "cleaned.jsonl").read_text(encoding="utf-8")
+    assert kept == EMPTY + "".join(ROWS.splitlines(keepends=True)[1:3])
+    without = ("export", "new", "-o", "other.jsonl", "--drop", "TXT", "--no-decisions")
+    assert "1 of 4 rows leave" in tunescope(*without, cwd=folder).stdout
+    assert (folder / "other.jsonl").read_text(encoding="utf-8") == "".join(ROWS.splitlines(keepends=True)[:3])
+
+
+def test_a_redacted_run_says_what_it_cannot_do(tunescope: Command, dataset: Path) -> None:
+    folder = dataset.parent
+    dataset.write_text(ROWS + ROWS.splitlines()[0] + "\n", encoding="utf-8")
+    for format_ in ("text", "json", "markdown", "sarif"):
+        done = tunescope("audit", dataset.name, "--redact", "-o", format_, "--format", format_, cwd=folder)
+        assert done.returncode == 0, done.stderr
+        for text in ("quarry", "stone of bridge", "Vell"):
+            assert text not in done.stdout
+        assert "DUP001" in done.stdout
+    for command in (("trace", "text", "--prompt", "p", "--response", "It is slate.", "--span", "slate"), ("calibrate", "text")):
+        refused = tunescope(*command, cwd=folder)
+        assert refused.returncode == 2
+        assert refused.stderr == (
+            "tunescope: text: the run holds no text of the dataset, which this needs (it was made with --redact);"
+            " audit the data again without it\n"
+        )
+    exported = tunescope("export", "text", "-o", "cleaned.jsonl", "--drop", "DUP001", cwd=folder)
+    assert exported.returncode == 0, exported.stderr
+    assert (folder / "cleaned.jsonl").read_text(encoding="utf-8") == ROWS

@@ -69,6 +69,7 @@ def test_the_wheel_holds_the_four_rooms_and_no_tests(wheel: Path) -> None:
         "tunescope.py",
     }
     for name in (
+        "audit/checks/costs.json",
         "audit/pocket/model/model.safetensors",
         "audit/pocket/model/chat_template.jinja",
         "audit/tune/recipes/default.yaml",

@@ -36,8 +36,8 @@ def test_a_hostile_report_is_valid_complete_and_reproducible(hostile) -> None:
 
 def test_a_finding_has_its_addresses_and_its_measure(tmp_path) -> None:
     path = tmp_path / "data.jsonl"
-    path.write_text('{"instruction": "Ask.", "output": "é1"}\n\n{"instruction": "Ask.", "output": "é2"}\n', "utf-8")
-    evidence = Evidence("likeness", 0.9, 0.8, related=(0,), span=(1, 2), quote="2")
+    path.write_text('{"instruction": "Ask.", "output": "é1"}\n\n{"instruction": "Ask.", "output": "👩‍👧2"}\n', "utf-8")
+    evidence = Evidence("likeness", 0.9, 0.8, related=(0,), span=(3, 4), quote="2")
     audited = audit_file(path, [Finding("DUP002", 1, 1, Severity.WARNING, "Alike.", evidence)])
     content = json.loads(audit_json(*audited))
     (finding,) = content["findings"]
@@ -53,13 +53,13 @@ def test_a_finding_has_its_addresses_and_its_measure(tmp_path) -> None:
             "value": 0.9,
             "limit": 0.8,
             "related": [{"file": "data.jsonl", "index": 0, "line": 1}],
-            "span": {"start": 1, "end": 2},
+            "span": {"start": 3, "end": 4, "start_utf16": 5, "end_utf16": 6},
             "quote": "2",
         },
         "fingerprint": audited.findings["fingerprint"][0],
     }
-    assert content["counts"] == {"findings": 1, "rows_with_findings": 1, "error": 0, "warning": 1, "info": 0}
-    assert content["lengths"]["response_characters"] == {"min": 2, "q1": 2, "median": 2, "q3": 2, "max": 2}
+    assert content["counts"] == {"findings": 1, "rows_with_findings": 1, "error": 0, "warning": 1, "info": 0, "suppressed": 0}
+    assert content["lengths"]["response_characters"] == {"min": 2, "q1": 2, "median": 4, "q3": 4, "max": 4}
 
 
 def test_an_audit_without_findings_is_valid(tmp_path) -> None:

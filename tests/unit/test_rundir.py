@@ -146,7 +146,7 @@ def test_data_that_cannot_be_used_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_another_process_on_the_same_run_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "run.partial").mkdir()
     script = "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print('locked', flush=True); input()"
-    command = [sys.executable, "-c", script, str(tmp_path / "run.partial" / ".lock")]
+    command = [sys.executable, "-c", script, str(tmp_path / "run.partial.lock")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdin is not None
         assert other.stdout is not None
@@ -200,6 +200,7 @@ RUN_FILES = [
     "indexes/bm25.data.npy",
     "indexes/bm25.indices.npy",
     "indexes/bm25.indptr.npy",
+    "indexes/bm25.pairs.npy",
     "indexes/prompts.ids.npy",
     "indexes/prompts.languages.npy",
     "indexes/prompts.offsets.npy",
@@ -214,6 +215,7 @@ RUN_FILES = [
     "report.json",
     "rows.parquet",
     "signals.parquet",
+    "suppressed.parquet",
     "traces/mine/claims.json",
 ]
 
@@ -270,6 +272,7 @@ def test_every_changed_index_is_found_when_a_trace_uses_it(finished: Path, tmp_p
         "bm25.data.npy": lambda materials: materials.bm25,
         "bm25.indices.npy": lambda materials: materials.bm25,
         "bm25.indptr.npy": lambda materials: materials.bm25,
+        "bm25.pairs.npy": lambda materials: materials.bm25,
         "prompts.ids.npy": lambda materials: materials.prompt_words,
         "prompts.offsets.npy": lambda materials: materials.prompt_words,
         "prompts.vectors.npy": lambda materials: materials.prompt_vectors,

@@ -149,7 +149,10 @@ def test_the_unfinished_work_of_others_is_left_alone(base: Path, training: Train
     with pytest.raises(InputError, match="an unfinished tuning with other settings or data lies there"):
         train(base, training, recipe_of(), 0, tmp_path / "out")
     assert (partial / "key.txt").read_text(encoding="utf-8") == "another"
-    with FileLock(partial / ".lock"), pytest.raises(InputError, match="another tunescope works on this tuning"):
+    with (
+        FileLock(partial.with_name(f"{partial.name}.lock")),
+        pytest.raises(InputError, match="another tunescope works on this tuning"),
+    ):
         train(base, training, recipe_of(), 0, tmp_path / "out")
 
 
