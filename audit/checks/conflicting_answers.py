@@ -2,7 +2,8 @@
 
 What: prompts that are the same apart from letter case, punctuation and white space, after the same earlier turns, or that
 ask the same in other words by the rule of DUP003, have answers that contradict each other: yes and no, different numbers,
-options or labels, or short answers that share no word. A number is the same however it is written or rounded. Requests that
+options or labels, short answers that share no word, or lines that are the same
+but for their one number. A number is the same however it is written or rounded. Requests that
 have many good answers, such as to write, suggest or name one of many, are left out, and so are long answers in free form.
 What makes a question closed is read in English.
 
@@ -20,6 +21,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from fractions import Fraction
 
 import numpy as np
 import polars as pl
@@ -30,15 +32,19 @@ from audit.checks.figures import Figure, figures_in, same_figure
 from audit.checks.reasoning_answer import final_figures
 from audit.checks.semantic_duplicate import MOST_WORDS, matching_prompts
 from audit.checks.semantic_duplicate import Options as SameRequestOptions
+from audit.checks.unanswerable import is_code
 from audit.findings import Evidence, Finding, Severity
 from audit.materials import Materials, Need
 from indexes.words import is_word, tokenize
 
-__all__ = ["CHECK", "Answer", "AnswerKind", "contradict", "read_answer"]
+__all__ = ["CHECK", "Answer", "AnswerKind", "contradict", "read_answer", "read_one_number"]
 
 # A longer answer to a prompt in other words is seldom short of a reading of its own.
 _LONGEST_ANSWER = 160
 _MOST_CORE_WORDS = 4
+_MOST_WORDS_OF_CHOICE = 8
+# Of a longer prompt, most is the text that it asks about.
+_MOST_WORDS_OF_INSTRUCTION = 40
 # Of thousands of rows with one prompt, each is compared with the first ones of every answer.
 _MOST_COMPARED = 64
 
@@ -50,6 +56,7 @@ class AnswerKind(StrEnum):
     NUMBER = "number"
     OPTION = "option"
     WORDS = "short answer"
+    ONE_NUMBER = "number in the same words"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,9 @@ class Answer:
         kind: What it can be compared in.
         polarity: Of a yes or a no; false for a label with "not" before it.
         figures: Of a number.
-        words: The letter of an option, or the words of a short answer that its prompt does not hold.
+        words: The letter or word of an option, the words of a short answer that its prompt does not hold, or the text
+            around the one number of an answer.
+        taken: The words of a short answer that its prompt holds.
         initials: The initials of a short answer, in which an abbreviation is known.
         is_statement: Whether a short answer is a sentence that takes up the question.
     """
@@ -69,57 +78,80 @@ class Answer:
     polarity: bool = False
     figures: tuple[Figure, ...] = ()
     words: frozenset[str] = frozenset()
+    taken: frozenset[str] = frozenset()
     initials: str = ""
     is_statement: bool = False
 
 
 _OPEN = re.compile(
-    r"(?i)\b(?:generate|write|create|compose|come up|make up|make an?|invent|imagine|suggest|recommend|propose|brainstorm"
-    r"|random\w*|stor(?:y|ies)|poem|title|headline|slogan|joke|sentences?"
-    r"|summar\w+|paraphras\w+|rewrit\w+|rephras\w+|favou?rite|opinion|think of|do you|are you|would you|have you|did you"
-    r"|you (?:feel|think|like)|your|should i|i should|pick (?:an?|any|one|two)|review|continue|predict\w*"
-    r"|guess|estimate|rate|score|describe|explain|elaborate|why|how (?:do|can|to|would|should|could|did|does|is|are|was|were)"
-    r"|one of|example|possible|potential|build|construct|put the|form an?|tell me (?:an?|about)|design|plan"
-    r"|synonyms?|antonyms?|translat\w+|another word|rhym\w+|list|(?:give|name|provide|find|state|identify|tell)(?: me)? (?:an?"
-    r"|some|one|two|three|four|five|any|\d+)|hello|hi|hey|role|act as|pretend|best|good|great|interesting|fun|popular"
-    r"|might|could be|may be|probabl\w+|likely|plausible|idea|ways?|questions? (?:about|for|that|based)|ask|test the ability"
-    r"|edit|correct the|improve|add|complete|fill|finish|ending|current\w*|today|now|weather|latest|this week)\b"
+    r"(?i)\b(?:"
+    # something is to be made up or made over
+    r"generate|write|create|compose|come up|make up|make an?|invent|imagine|brainstorm|build|construct|form an?|put the|design"
+    r"|plan|random\w*|stor(?:y|ies)|poem|title|headline|slogan|joke|sentences?|summar\w+|paraphras\w+|rewrit\w+|rephras\w+"
+    r"|translat\w+|rhym\w+|edit|correct the|improve|add|complete|fill|finish|ending|continue|regex|sql|query|script"
+    # an opinion, a guess or a role
+    r"|suggest|recommend|propose|favou?rite|opinion|think of|do you|are you|would you|have you|did you|you (?:feel|think|like)"
+    r"|your|should i|i should|review|predict\w*|guess|estimate|rate|score|best|good|great|interesting|fun|popular|hello|hi|hey"
+    r"|role|act as|pretend|might|could be|may(?= be| \w+ (?:feel|think|do|happen))|probabl\w+|likely|plausible"
+    # an explanation
+    r"|describe|explain|elaborate|why|how (?:do|can|to|would|should|could|did|does|is|are|was|were)|tell me (?:an?|about)"
+    # one of many
+    r"|pick (?:an?|any|one|two)|one of|what (?:is|are) some|example|possible|potential|synonyms?|antonyms?|another word|list"
+    r"|idea|ways?|(?:give|name|provide|find|state|identify|tell)(?: me)? (?:an?|some|one|two|three|four|five|any|\d+)"
+    r"|questions? (?:about|for|that|based)|ask|test the ability"
+    # what changes with time
+    r"|current\w*|today|now|weather|latest|this week"
+    r")\b"
 )
 _CLOSED = re.compile(
-    r"(?i)\b(?:who|whom|whose|when|where|which|what (?:is|was|are|were|year|country|city|color|colour|day|date|language"
+    r"(?i)\b(?:"
+    r"who|whom|whose|when|where|which|what['’]s|what (?:is|was|are|were|year|country|city|color|colour|day|date|language"
     r"|currency|element|number|kind|type|state|planet|animal|river|continent|percentage|time|unit|symbol|word|part|name"
-    r"|nationality)|what['’]s"
-    r"|how (?:many|much|old|long|far|tall|big|high|deep|fast|often)|classif\w+|categori[sz]e|label|sentiment|true or false"
-    r"|yes or no|determine|decide|calculate|compute|solve|evaluate|simplify|convert|multiply|divide|subtract"
-    r"|find the|identify the|name the|tell me the|capital of|(?:sum|product|quotient|difference) (?:of|between)|correct|is it"
-    r"|is this|are these|does|is the)\b|\d\s*[-+*/×÷^]\s*\d|=\s*\?"
+    r"|nationality)|how (?:many|much|old|long|far|tall|big|high|deep|fast|often)"
+    r"|classif\w+|categori[sz]e|label|sentiment|true or false|yes or no|determine|decide|correct|is (?:it|this|the)|are these"
+    r"|does"
+    r"|calculate|compute|solve|evaluate|simplify|convert|multiply|divide|subtract|(?:sum|product|quotient|difference) (?:of"
+    r"|between)|find the|identify the|name the|tell me the|capital of"
+    r")\b"
+    r"|\d\s*[-+*/×÷^]\s*\d|=\s*\?"
 )
 # A prompt that begins so has one right answer, whatever words its text holds.
 _DECIDES = re.compile(
-    r"(?i)^\W*(?:please )?(?:classify|categori[sz]e|label|determine|decide|calculate|compute|solve|convert(?=[^\n]*\d)|extract"
-    r"|detect|true or false|yes or no|answer with|identify (?:whether|if|the (?:sentiment|part|tense|type|emotion|tone"
-    r"|language|subject|verb|noun))"
-    r"|(?:give|find|what is|tell me) the (?:sum|product|difference|quotient|sentiment|missing|next)|does the (?:premise"
-    r"|sentence|text|statement)|is the (?:following|sentence|statement|sentiment))\b"
+    r"(?i)^\W*(?:please )?(?:"
+    r"classify|categori[sz]e|label|determine|decide|detect|extract|true or false|yes or no|answer with"
+    r"|calculate|compute|solve|convert(?=[^\n]*\d)|(?:give|find|what is|tell me) the (?:sum|product|difference|quotient"
+    r"|sentiment|missing|next)"
+    r"|how many(?![^?\n]*\b(?:should|would|can|could|do you|your|today|now|currently)\b)"
+    r"|identify (?:whether|if|the (?:sentiment|part|tense|type|emotion|tone|language|subject|verb|noun))"
+    r"|does the (?:premise|sentence|text|statement)|is the (?:following|sentence|statement|sentiment)"
+    r")\b"
 )
 _NUMERIC = re.compile(
-    r"(?i)\b(?:how (?:many|much|old|long|far|tall|big|high|deep|fast)|calculate|compute|solve|evaluate|sum|product|difference"
-    r"|average|mean|median|percent\w*|convert|what year|in (?:what|which) year|when|area|volume|perimeter|probability"
-    r"|square root|remainder|total|speed|distance|number of|what is \d|factorial|value of)\b"
+    r"(?i)\b(?:"
+    r"how (?:many|much|old|long|far|tall|big|high|deep|fast)|number of|what year|in (?:what|which) year|when|what is \d"
+    r"|calculate|compute|solve|evaluate|convert|sum|product|difference|average|mean|median|percent\w*|total|remainder"
+    r"|square root|factorial|value of|area|volume|perimeter|probability|speed|distance"
+    r")\b"
     r"|\d\s*[-+*/×÷^x%]\s*\d|=\s*\?|%"
 )
+# "Is this review positive or negative?": one of the words about the "or" is the answer.
+_EITHER = re.compile(
+    r"(?im)(?:^|[.!?:]\s)\W*(?:please )?(?:is|are|was|were|does|do|did|has|have|classify|label|categori[sz]e|decide|determine"
+    r"|say|state|tell|identify|mark|what is|which)\b[^.?!:\n]*?\b(?P<first>(?:[\w'’-]+,\s)*[\w'’-]+),?\sor\s(?:an?\s|the\s)?"
+    r"(?P<last>[\w'’-]+)\W*(?:[?.:]|$)"
+)
 _ASKS_POLARITY = re.compile(
-    r"(?i)\b(?:true or false|yes or no|true/false|yes/no|(?:is|are|was|were|do|does|did|can|could|will|would|has|have|had"
-    r"|must)(?:n['’]?t)? (?!you\b|i\b)\w+|whether|correct)\b"
+    r"(?i)\b(?:true or false|yes or no|true/false|yes/no|whether|correct"
+    r"|(?:is|are|was|were|do|does|did|can|could|will|would|has|have|had|must)(?:n['’]?t)? (?!you\b|i\b)\w+)\b"
 )
 _POLARITY = re.compile(
-    r"(?i)^\W*(?:(?:the )?answer(?: is|:)\s*|it is |that is |this is |the (?:statement|sentence|claim) is )?\W*(yes|yeah|no"
-    r"|nope|true|false|correct|incorrect)\b(?=\s*(?:[,.;:!—–-]|$|\s))"
+    r"(?i)^\W*(?:(?:the )?answer(?: is|:)\s*|(?:it|that|this|the (?:statement|sentence|claim)) is )?\W*"
+    r"(yes|yeah|no|nope|true|false|correct|incorrect)\b(?=\s*(?:[,.;:!—–-]|$|\s))"
 )
 _AFFIRMS = frozenset(("yes", "yeah", "true", "correct"))
 _OPTION = re.compile(
-    r"(?i:^\W*(?:the )?(?:correct |right |best )?(?:answer|option|choice)?(?: is)?\s*:?\s*(?:option "
-    r"|choice )?)\**\(?([A-Ea-e])(?:[).:\]]|\**$|\**\s*$)"
+    r"(?i:^\W*(?:the )?(?:correct |right |best )?(?:answer|option|choice)?(?: is)?\s*:?\s*(?:option |choice )?)"
+    r"\**\(?([A-Ea-e])(?:[).:\]]|\**\s*$)"
 )
 _OFFERS_OPTIONS = re.compile(r"(?:^|[\s(])[Aa][).:]\s?\S.*[\s(][Bb][).:]\s?\S", re.DOTALL)
 _EMPTY = frozenset(
@@ -132,17 +164,36 @@ _NEGATION = re.compile(
     r"(?i)\b(?:not|never|n['’]t|no longer|neither|unknown|unclear|cannot|unanswerable|depends|impossible|not enough|n/a|none)\b"
 )
 _NEGATED_LABEL = re.compile(r"(?i)not [\w-]+\W*$")
+_NUMERAL = re.compile(r"(?<![\w.,])\d[\d,]*(?:\.\d+)?(?![\w.,]*\d)")
 _MARKUP = re.compile(r"<\|[^|>]*\|>|[*_`]")
 
 
 def read_answer(prompt: str, text: str) -> Answer | None:
     """What an answer comes down to, where its prompt has one right answer and the answer is plain; else `None`."""
     answer = _MARKUP.sub("", text).strip()
-    asks_polarity = _ASKS_POLARITY.search(prompt) is not None and not _OPINION.search(prompt)
-    if asks_polarity and (found := _POLARITY.match(answer)):
-        return Answer(AnswerKind.POLARITY, polarity=found.group(1).lower() in _AFFIRMS)
-    if _OFFERS_OPTIONS.search(prompt) and (option := _OPTION.match(answer)):
+    polarity, option, chosen = _POLARITY.match(answer), _OPTION.match(answer), _one_of_either(prompt, answer)
+    is_opinion = (polarity is not None or chosen != "") and _OPINION.search(prompt) is not None
+    if polarity and not is_opinion and _ASKS_POLARITY.search(prompt):
+        return Answer(AnswerKind.POLARITY, polarity=polarity.group(1).lower() in _AFFIRMS)
+    if option and _OFFERS_OPTIONS.search(prompt):
         return Answer(AnswerKind.OPTION, words=frozenset((option.group(1).upper(),)))
+    if chosen and not is_opinion:
+        return Answer(AnswerKind.OPTION, words=frozenset((chosen,)))
+    return _closed_answer(prompt, answer)
+
+
+def _one_of_either(prompt: str, answer: str) -> str:
+    """The one of the words offered that an answer of a few words names, or ""."""
+    words = answer.lower().split()
+    offer = _EITHER.search(prompt) if len(words) <= _MOST_WORDS_OF_CHOICE and " or " in prompt else None
+    if offer is None or _NEGATION.search(answer):
+        return ""
+    offered = {word.lower() for word in (*re.split(r",\s", offer["first"]), offer["last"])}
+    named = offered.intersection(word.strip(".,;:!\"'()") for word in words)
+    return named.pop() if len(named) == 1 else ""
+
+
+def _closed_answer(prompt: str, answer: str) -> Answer | None:
     decides = _DECIDES.match(prompt) is not None
     if (not decides and _OPEN.search(prompt)) or not (
         decides or _CLOSED.search(prompt) or prompt.rstrip().endswith(("?", "？"))
@@ -168,7 +219,9 @@ def _short_answer(prompt: str, answer: str) -> Answer | None:
     is_bare = len(words) <= _MOST_CORE_WORDS
     if words and words[0] in _PRONOUNS and words[:2] not in (["it", "is"], ["it", "was"]):
         return None
-    core = [word for word in words if word not in _EMPTY and (is_bare or word not in asked)]
+    core = [word for word in words if word not in _EMPTY and word not in asked]
+    if not core and is_bare:  # "Red or blue?"
+        core = [word for word in words if word not in _EMPTY]
     if not core and "or" in asked:  # "Is it a fruit or a vegetable?"
         core = [
             word
@@ -181,7 +234,29 @@ def _short_answer(prompt: str, answer: str) -> Answer | None:
     if not is_bare and sum(word in asked for word in named) < len(named) / 4:
         return None  # a statement that does not take up the question says more than its answer
     initials = "".join(word[0] for word in named)
-    return Answer(AnswerKind.WORDS, words[0] != "not", words=frozenset(core), initials=initials, is_statement=not is_bare)
+    return Answer(
+        AnswerKind.WORDS,
+        polarity=words[0] != "not",
+        words=frozenset(core),
+        taken=frozenset(named) & asked,
+        initials=initials,
+        is_statement=not is_bare,
+    )
+
+
+def read_one_number(prompt: str, text: str) -> Answer | None:
+    """A line that another answer can equal but for its one number; the open words of a text to be read do not count."""
+    answer = _MARKUP.sub("", text).strip()
+    numbers = _NUMERAL.findall(answer)
+    if len(numbers) != 1 or "\n" in answer or len(answer) > _LONGEST_ANSWER or is_code(answer):
+        return None
+    last_line = prompt.strip().rpartition("\n")[2]
+    is_long = len(prompt.split()) > _MOST_WORDS_OF_INSTRUCTION
+    if _OPEN.match(prompt.lstrip()) or _OPEN.search(last_line if is_long else prompt):
+        return None
+    number = Fraction(numbers[0].replace(",", ""))
+    figure = Figure(number, Fraction(0), False, 0, 0)
+    return Answer(AnswerKind.ONE_NUMBER, figures=(figure,), words=frozenset((_NUMERAL.sub("#", answer.lower()),)))
 
 
 def contradict(one: Answer, other: Answer) -> bool:
@@ -194,6 +269,8 @@ def contradict(one: Answer, other: Answer) -> bool:
         return not any(same_figure(a, b) for a in one.figures for b in other.figures)
     if one.kind == AnswerKind.OPTION:
         return one.words != other.words
+    if one.kind == AnswerKind.ONE_NUMBER:
+        return one.words == other.words and one.figures != other.figures
     if one.words == other.words:
         return one.polarity != other.polarity
     if one.initials in other.words or other.initials in one.words:
@@ -201,6 +278,8 @@ def contradict(one: Answer, other: Answer) -> bool:
     if one.is_statement and other.is_statement:  # what both say is the frame of the answer
         alone, other_alone = one.words - other.words, other.words - one.words
         return bool(alone and other_alone) and not any(_alike(a, b) for a in alone for b in other_alone)
+    if one.words <= one.taken or other.words <= other.taken:  # a label that the prompt offers
+        return not any(_alike(a, b) for a in one.words | one.taken for b in other.words | other.taken)
     return not any(_alike(a, b) for a in one.words for b in other.words)
 
 
@@ -226,14 +305,14 @@ def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
     grouped = repeated.group_by("question", maintain_order=True).agg("response", "prompt", "text", "answer_start")
     for _, numbers, prompts, texts, starts in grouped.iter_rows():
         for number, prompt, text, start in zip(numbers, prompts, texts, starts, strict=True):
-            if answer := read_answer(prompt, text[start:]):
+            if answer := read_answer(prompt, text[start:]) or read_one_number(prompt, text[start:]):
                 answers[number] = answer
         groups.append(numbers)
     earlier_of: dict[int, list[int]] = defaultdict(list)
     for numbers in groups:
         _compare([number for number in numbers if number in answers], answers, earlier_of)
     for one, other in _in_other_words(materials, responses, answers):
-        if contradict(answers[one], answers[other]):
+        if answers[one].kind != AnswerKind.ONE_NUMBER and contradict(answers[one], answers[other]):
             earlier_of[max(one, other)].append(min(one, other))
     rows, turns = materials.row_of_response, materials.corpus.responses["turn"].to_list()
     texts = materials.responses.select("text", "answer_start")

@@ -76,7 +76,8 @@ _FUNCTION_NAME = re.compile(
     r"|registration|registrar"
     r"|tickets|it|tech|ask|tips|comments|submissions?|volunteers?|donations?|photos|pictures|bounces?|subscribe|unsubscribe"
     r"|kontakt"
-    r"|contacto|ventas|servicio|presse)"
+    r"|contacto|ventas|servicio|presse"
+    r"|[a-z]{3,}[._-]?(?:pictures|photos|support|sales|press|office|newsletter|editorial|services?|bookings|enquiries|tickets))"
 )
 _FILE_SUFFIXES = frozenset(
     "png jpg jpeg gif svg webp ico js ts jsx tsx css scss html py rb rs go json md txt xml yml yaml".split()

@@ -1,10 +1,11 @@
 """TXT009: a response is stuck and repeats itself.
 
 What: the same words stand many times in a row: one word 8 times, two or three words 5 times, four words 4 times, up to
-64 words 3 times, and 30 words or more, or the whole answer, twice; a piece of a word 12 times on end; or four fifths of
-all runs of six words stood in the response before. Numbers, list marks and punctuation do not count, so that tables,
-data and numbered lists are no repetition, but a numbered list of one and the same item is. Code, and repetition that the
-prompt asks for, are left out; songs and poems may repeat a line 7 times.
+64 words 3 times, and 30 words or more, or the whole answer, twice; a piece of a word 12 times or one sign 40 times on end;
+or four fifths of all runs of six words stood in the response before. Numbers, list marks and punctuation do not count, so
+that tables, data and numbered lists are no repetition, but a numbered list of one and the same item is, and a sentence of
+five words or more that comes back 8 times with the next number in it. Code, rules of dashes and dots, and repetition that
+the prompt asks for, are left out; songs and poems may repeat a line 7 times.
 
 Why it matters: a model that is tuned on loops falls into them, and goes on until it runs out of tokens.
 
@@ -16,7 +17,7 @@ Fix: cut the response where the loop begins, or `tunescope export --drop TXT009`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -24,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.checks.base import Check, NoOptions, shorten
-from audit.checks.passages import blank_code
+from audit.checks.passages import blank_code, request_of
 from audit.findings import Evidence, Finding, Severity
 from audit.materials import Materials, Need
 from indexes.words import Token, tokenize_with_offsets
@@ -38,21 +39,29 @@ _MIN_RUNS = 40
 _VERSE_REPEATS = 8
 _ASKED = re.compile(
     r"(?i)\b(?:repeat\w*|repetiti\w*|\d+ times|(?:two|three|four|five|ten|hundred|many|several|multiple) times|"
-    r"times in a row|over and over|duplicat\w*|copies"
-    r"|loop\w*|pattern|lorem|tongue[- ]twisters?|scream|laugh\w*|onomatop\w*|mantra|chant\w*|spam|ascii|echo\w*|"
+    r"times in a row|over and over|copies|lorem|tongue[- ]twisters?|scream|laugh\w*|onomatop\w*|mantra|chant\w*|spam|ascii|"
     r"stutter\w*|morse|each letter|palindrome)\b"
 )
+# As often, the prompt speaks of something else: of a loop in a program, of duplicates to remove.
+_MAY_BE_ASKED = re.compile(r"(?i)\b(?:duplicat\w*|loop\w*|pattern|echo\w*)\b")
+_NEVER_ASKED_WORDS = 20
 _VERSE = re.compile(
     r"(?i)\b(?:songs?|lyrics|poems?|poetry|chorus|refrain|verses?|raps?|rhymes?|ballad|haiku|hymn|lullaby|nursery|"
     r"prayer|speech|limerick|anthem|jingle)\b"
 )
 _LAUGHTER = re.compile(
-    r"(?i)(?:(?:ha|he|hi|ho|la|na|blah|bla|beep|ding|dong|tick|tock|knock|no|yes|yeah|very|so|really|go|run|row|da|"
-    r"doo|o|oh|ah|woof|meow|quack|buzz)[\W_]*)+"
+    r"(?i)(?:(?:ha|he|hi|ho|la|na|blah|bla|beep|ding|dong|tick|tock|knock|row|da|doo|o|oh|ah|woof|meow|quack|buzz)[\W_]*)+"
 )
 _LAUGHS = 30
+_EMPHASIS = re.compile(r"(?i)(?:(?:no|yes|yeah|very|so|really|go|run)[\W_]*)+")
+_EMPHASES = 14
+_SIGNS_ON_END = 40
+_RULE = frozenset("-–—_=*~.·•…#+|/\\<>^─━═ ")
+_COUNTED_WORDS = 5
+_COUNTED_REPEATS = 8
 _REPEATS_IN_WORD = 12
 _STUCK_IN_WORD = re.compile(rf"(\D{{1,10}}?)\1{{{_REPEATS_IN_WORD - 1},}}")
+_SIGNS = re.compile(rf"(\S)\1{{{_SIGNS_ON_END - 1},}}")
 _LIST_MARK = re.compile(r"[ \t]*(?:\n\s*(?:[-*•#>]+[ \t]*)?(?:\d{1,5}(?:\.\d+)*[.):]?)?[ \t]*)+|\s+")
 _MARKUP = re.compile(r"[<>{}=;\\|$#/]")
 
@@ -82,20 +91,25 @@ def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
 
     loops = _loops(ids, response_of)
     again = _repeated_fraction(ids, response_of, materials.n_responses)
-    candidates = {*loops, *np.flatnonzero(again >= 0.4).tolist(), *np.unique(of_token[stuck[words.ids]]).tolist()}
+    signs = _signs_on_end(words.ids, of_token, words.vocabulary)
+    candidates = {*signs, *loops, *np.flatnonzero(again >= 0.4).tolist(), *np.unique(of_token[stuck[words.ids]]).tolist()}
     rows = materials.responses.select("row", "turn", "prompt", "text")
     for response in sorted(candidates):
         row, turn, prompt, text = rows.row(response)
-        if _ASKED.search(prompt):
+        request = request_of(prompt)
+        if _ASKED.search(request):
             continue
         tokens = [token for token in tokenize_with_offsets(text) if _counts(token.text)]
         loop = loops.get(response)
         if loop is not None:
             loop = _Loop(loop.start - int(first[response]), loop.end - int(first[response]), loop.unit_words)
         found = (
-            _stuck_in_word(text) or _in_a_row(text, prompt, tokens, loop) or _said_again(text, tokens, float(again[response]))
+            _stuck_in_word(text)
+            or _in_a_row(text, request, tokens, loop)
+            or _said_again(text, tokens, float(again[response]))
+            or (_one_sign(text) if response in signs else None)
         )
-        if found is not None:
+        if found is not None and not (_MAY_BE_ASKED.search(request) and found[1] < _NEVER_ASKED_WORDS):
             message, value, limit, span = found
             evidence = Evidence("repetitions", value, limit, span=span, quote=shorten(text[slice(*span)]))
             yield Finding(CHECK.code, row, turn, CHECK.severity, message, evidence)
@@ -113,18 +127,27 @@ def _stuck_in_word(text: str) -> _Found | None:
     return None
 
 
-def _in_a_row(text: str, prompt: str, tokens: list[Token], loop: _Loop | None) -> _Found | None:
+def _one_sign(text: str) -> _Found | None:
+    for found in _SIGNS.finditer(blank_code(text)):
+        if found[1] not in _RULE:
+            return f"“{found[1]}” stands {len(found.group()):,} times on end.", len(found.group()), _SIGNS_ON_END, found.span()
+    return None
+
+
+def _in_a_row(text: str, request: str, tokens: list[Token], loop: _Loop | None) -> _Found | None:
     if loop is None or loop.end > len(tokens):
         return None
     span = (tokens[loop.start].start, tokens[loop.end - 1].end)
     said = text[slice(*span)]
     unit = text[span[0] : tokens[loop.start + loop.unit_words - 1].end]
-    if _is_data(text, tokens, loop):
+    if _is_data(text, tokens, loop) and not _is_counted_on(text, tokens, loop):
         return None
     is_code = len(_MARKUP.findall(said)) >= loop.repeats or blank_code(text)[slice(*span)].strip() == ""
     if is_code or (loop.repeats < _LAUGHS and _LAUGHTER.fullmatch(said)):
         return None
-    if loop.repeats < _VERSE_REPEATS and _VERSE.search(prompt):
+    if loop.repeats < _EMPHASES and _EMPHASIS.fullmatch(said):
+        return None
+    if loop.repeats < _VERSE_REPEATS and _VERSE.search(request):
         return None
     return f"“{shorten(unit, 60)}” stands {loop.repeats:,} times in a row.", loop.repeats, _least_repeats(loop.unit_words), span
 
@@ -136,18 +159,38 @@ def _is_data(text: str, tokens: list[Token], loop: _Loop) -> bool:
     return len(units) > max(1, (loop.repeats - 1) // 3)
 
 
+def _is_counted_on(text: str, tokens: list[Token], loop: _Loop) -> bool:
+    """Whether the repetitions are one sentence in which nothing but a number counts on."""
+    if loop.unit_words < _COUNTED_WORDS or loop.repeats < _COUNTED_REPEATS:
+        return False
+    places = [tokens[place].start for place in range(loop.start, loop.end, loop.unit_words)][: loop.repeats]
+    units = [text[start:end] for start, end in pairwise(places)]
+    numbers = [re.findall(r"\d+", unit) for unit in units]
+    is_same = len({re.sub(r"\d+", "0", unit).strip() for unit in units}) == 1
+    return is_same and all(len(one) == len(other) == 1 and int(other[0]) - int(one[0]) == 1 for one, other in pairwise(numbers))
+
+
 def _said_again(text: str, tokens: list[Token], fraction: float) -> _Found | None:
     """An answer that is said twice as a whole, or keeps going back to what it has said."""
     if _MARKUP.search(text) and len(_MARKUP.findall(text)) > len(tokens) // 10:
         return None
-    half, odd = divmod(len(tokens), 2)
     words = [token.text for token in tokens]
-    if not odd and half >= 2 * _RUN_WORDS and words[:half] == words[half:]:
-        return "The whole response stands twice.", 2, 2, (tokens[half].start, tokens[-1].end)
+    for repeats in range(2, 6):
+        once, rest = divmod(len(words), repeats)
+        if not rest and once >= 2 * _RUN_WORDS and words[:once] * repeats == words and _same_numbers(text, tokens, once):
+            often = "twice" if repeats == 2 else f"{repeats} times"
+            return f"The whole response stands {often}.", repeats, 2, (tokens[once].start, tokens[-1].end)
     if fraction < _MIN_REPEATED_FRACTION or len(tokens) < _MIN_RUNS + _RUN_WORDS:
         return None
     message = f"{fraction:.0%} of its {_RUN_WORDS}-word runs stood in the response before."
     return message, round(fraction, 4), _MIN_REPEATED_FRACTION, (tokens[0].start, tokens[-1].end)
+
+
+def _same_numbers(text: str, tokens: list[Token], once: int) -> bool:
+    """Whether parts of so many words hold the same numbers, and are no rows of data."""
+    starts = [token.start for token in tokens[::once]]
+    parts = [text[start:end] for start, end in pairwise([*starts, len(text)])]
+    return all(re.findall(r"\d+", part) == re.findall(r"\d+", parts[0]) for part in parts)
 
 
 def _counts(word: str) -> bool:
@@ -157,6 +200,21 @@ def _counts(word: str) -> bool:
 
 def _least_repeats(unit_words: int) -> int:
     return 8 if unit_words == 1 else 5 if unit_words < 4 else 4 if unit_words == 4 else 3 if unit_words < 30 else 2
+
+
+def _signs_on_end(ids: NDArray[np.int32], response_of: NDArray[np.int64], vocabulary: Sequence[str]) -> set[int]:
+    """The responses with one digit, letter or sign many times on end; a run of signs is as many tokens."""
+    long_runs = np.array([len(word) >= _SIGNS_ON_END and _SIGNS.search(word) is not None for word in vocabulary], dtype=bool)
+    is_sign = np.array([len(word) == 1 and not word.isalnum() and word not in _RULE for word in vocabulary], dtype=bool)
+    found = set(np.unique(response_of[long_runs[ids]]).tolist())
+    places = np.flatnonzero(is_sign[ids])
+    if len(places) >= _SIGNS_ON_END:
+        apart = _SIGNS_ON_END - 1
+        on_end = places[apart:] - places[:-apart] == apart
+        starts = places[:-apart][on_end]
+        same = (ids[starts] == ids[starts + apart]) & (response_of[starts] == response_of[starts + apart])
+        found |= set(np.unique(response_of[starts[same]]).tolist())
+    return found
 
 
 def _loops(ids: NDArray[np.int32], response_of: NDArray[np.int64]) -> dict[int, _Loop]:

@@ -1,10 +1,10 @@
 """TXT008: an answer repeats its prompt.
 
 What: the answer is the prompt over again, or its first line, its question, or the whole text that it was to work on; or
-it begins with the prompt or its first line and then goes on. White space, outer quotes and the last full stop do not
-count; in the text to work on, everything else does. Tasks that may leave their text as it is (repeating, correcting,
-sorting, highlighting, marking) and sentences that go on from the prompt's words are left
-out. An answer that begins with the question or the text below the first line is of severity info.
+it begins with the prompt or its first line and then goes on. White space, outer quotes, the last full stop and a label
+before it ("You asked:", "Question:") do not count; in the text to work on, everything else does. Tasks that may leave
+their text as it is (repeating, correcting, sorting, highlighting, marking) and sentences that go on from the prompt's
+words are left out. An answer that begins with the question or the text below the first line is of severity info.
 
 Why it matters: the model learns to say the question again in place of an answer.
 
@@ -45,7 +45,7 @@ _MAY_STAY = re.compile(
 )
 _OUTER = " \t\r\n\"'“”‘’«»*_`.。:?!"
 _OF_LITTLE_WEIGHT = ("begins with the text that it was given", "begins with the question")
-_BEGINNING = 24
+_BEGINNING = 32
 _LONGEST_TASK = 400
 _GOES_ON = re.compile(
     r"(?i)\b(?:write|creat\w*|compos\w*|generat\w*|develop\w*|story|poem|song|lyrics|essay|paragraph|dialog\w*|build|"
@@ -57,10 +57,16 @@ _ON_QUESTIONS = re.compile(
     r"(?i)\b(?:(?:generat\w*|writ\w*|creat\w*|ask|form\w*|make|turn)\b.*\bquestions?|repeat|copy|correct|rewrite|"
     r"rephrase|grammar|punctuat\w*|fix|edit)\b"
 )
+# Holds for Rust's expressions (columns) and Python's alike.
+_LABEL = (
+    r"(?i)^[\s*#>_]*(?:(?:your |the |original )?(?:question|q|prompt|instruction|task|input|query|request|user|human)"
+    r"|you (?:asked|said|wrote|want(?:ed)?))(?: (?:is|was|reads?))?[\s*_]*[:：][\s*_]*"
+)
+_FIND_LABEL = re.compile(_LABEL)
 _WORD = re.compile(r"\S+")
 # A full stop, a line end or a new sentence; otherwise the answer only goes on from the same words.
 _CLOSES = re.compile(
-    r"(?P<marks>[\"'”’»*_.。)?!:：？！]*)"
+    r"(?P<marks>(?: (?=[.?!:]))?[\"'”’»*_.。)?!:：？！]*)"
     r"(?:(?<=[.?!:。？！：])|(?<=[.?!:。？！：][\"'”’»*_)])|(?<=[.?!][*]{2})|[ \t]*\n|\s*$|\s+[A-Z0-9])"
 )
 
@@ -78,15 +84,25 @@ def find(materials: Materials, options: Options) -> Iterator[Finding]:
     # Two texts that begin alike agree in their first letters; most pairs do not, and cost no more than that.
     parts = (
         prompt.str.slice(0, _BEGINNING),
-        prompt.str.extract(r"^[^\n]*\n\s*([^\n]{1,24})"),
-        prompt.str.extract(r"^[^\n:]*: (.{1,24})"),
+        prompt.str.extract(r"^[^\n]*\n\s*([^\n]{1,32})"),
+        prompt.str.extract(r"^[^\n:]*: (.{1,32})"),
     )
-    beginning = _letters(ANSWER.str.slice(0, _BEGINNING))
+    head = ANSWER.str.slice(0, _BEGINNING)
+    beginning = _letters(head)
     asks = ANSWER.str.contains(r"[?？][\s\"'”*]*$") & prompt.str.contains("\n", literal=True)
     alike = asks | pl.any_horizontal(_letters(part) == beginning for part in parts)
-    candidates = materials.responses.filter(alike & (beginning != "")).with_columns(answer=ANSWER.str.strip_chars())
+    candidates = materials.responses.filter((alike & (beginning != "")) | head.str.contains(_LABEL)).with_columns(
+        answer=ANSWER.str.strip_chars()
+    )
     for row, turn, asked, text, given in candidates.select("row", "turn", "prompt", "text", "answer").iter_rows():
-        if (echo := _echo(asked, given, options.min_words)) is None:
+        echo = _echo(asked, given, options.min_words)
+        if (
+            echo is None
+            and (label := _FIND_LABEL.match(given))
+            and (after := _echo(asked, given[label.end() :], options.min_words))
+        ):
+            echo = after[0], label.end() + after[1]
+        if echo is None:
             continue
         what, length = echo
         start = text.rindex(given)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-__all__ = ["Figure", "figures_in", "same_figure"]
+__all__ = ["Figure", "figures_in", "is_rounded_from", "same_figure"]
 
 _UNITS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
@@ -32,7 +32,8 @@ _WORDS = "|".join((*_TENS, *_SMALL))
 
 _FIGURE = re.compile(
     rf"""(?ix)
-    (?<![\w.]) (?<!\d:) (?:(?<=[\s(=:\[{{$€£*])|^) (?P<sign>[-−–]\s?(?=[$€£]?\d))? [$€£¥₹]? (?:\\[$])?
+    (?<![\w.]) (?<!\d:) (?:(?<=[\s(=:\[{{$€£*])|^)
+        (?P<sign>[-−–](?=[$€£]?\d)|(?<=[=≈(:]\s)[-−–]\s(?=[$€£]?\d))? [$€£¥₹]? (?:\\[$])?
         (?: \\[dt]?frac\{{(?P<lower_top>-?\d+)\}}\{{(?P<lower_bottom>\d+)\}}
           | (?P<whole>\d+)\s(?P<mixed_top>\d+)/(?P<mixed_bottom>\d+)(?![\d/])
           | (?P<top>\d+)\s?/\s?(?P<bottom>\d+)(?![\d/])
@@ -93,6 +94,11 @@ def same_figure(one: Figure, other: Figure) -> bool:
             if abs(a[0] - b[0]) <= max(a[1], b[1]) / 2 and (a[0] == b[0] or a[1] != b[1]):
                 return True
     return False
+
+
+def is_rounded_from(one: Figure, other: Figure) -> bool:
+    """Whether a figure is another one, as written or rounded further."""
+    return any(a[0] == b[0] or (a[1] > b[1] and abs(a[0] - b[0]) <= a[1] / 2) for a in _readings(one) for b in _readings(other))
 
 
 def _readings(figure: Figure) -> Iterator[tuple[Fraction, Fraction]]:

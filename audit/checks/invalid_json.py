@@ -62,7 +62,8 @@ _ASKS_FOR_ELSE = re.compile(
     \bjson\b[^.?!\n]*\b(?:means?|stands\s+for|works?)\b | \bjson\s+or\b | \bor\s+json\b |
     \b(?:summari[sz]e|describe|count|find|identify|select|query|classify|parse|read|load|explain|analy[sz]e|interpret|
         decode)\b[^.?!\n]{{0,30}}
-       \b(?:this|these|that|the\s+following|the\s+given|given|the|a|an|following)\s+(?:\w+\s+)?json\b |
+       (?<!\bas\s)(?<!\bin\s)(?<!\binto\s)(?<!\bto\s)\b(?:this|these|that|the\s+following|the\s+given|given|the|a|an|
+       following)\s+(?:(?!as\b|in\b|into\b|to\b)\w+\s+)?json\b |
     \b(?:write|create|build|implement|develop|design|generate|make|give|provide|code|construct|program|need|want|show|
         edit|modify|update|fix|complete|use|using)\b
        [^.?!\n]{{0,60}}\b(?:functions?|scripts?|programs?|code|class|method|app|application|endpoints?|API|component|

@@ -2,8 +2,10 @@
 
 What: an English prompt asks about an image, a recording, a file, a table or a text "below", "following", "given" or
 "attached", and nothing of the kind is in the prompt or in an earlier turn: no text after it, no list, no quotation, no
-number. A stand-in such as `[image of a logo]` or `<excel file>` is nothing. Left out are responses that say that nothing
-was given or ask for it, and code that treats what was not given as a variable.
+number. A stand-in such as `[image of a logo]` or `<excel file>` is nothing; a picture at a URL is a matter of ANS002. Left out
+are responses that say that nothing was given or ask for it, and code that treats what was not given as a variable. "Which
+of the following" without options is of severity info: such a question is often answered rightly all the same. The finding
+names the turn of the response and no place in it, since what is missing has none.
 
 Why it matters: nobody could answer this; what the response says is invented, and the model learns to invent.
 
@@ -21,6 +23,7 @@ import polars as pl
 
 from audit.checks.base import Check, NoOptions, shorten
 from audit.checks.unanswerable import CODE_TASK, declines, is_code, with_earlier
+from audit.checks.unread_url import unread_url
 from audit.findings import Evidence, Finding, Severity
 from audit.materials import Materials, Need
 
@@ -32,10 +35,11 @@ _LONGEST_INSTRUCTION = 600
 _MOST_WORDS_BESIDE, _MOST_LINES_BESIDE = 60, 5
 
 _SEEN = (
-    r"images?|pictures?|pics?|photos?|photographs?|paintings?|drawings?|sketch(?:es)?|cartoons?|comics?|memes?|gifs?|videos?"
-    r"|clips?|audio(?: (?:files?|clips?|recordings?))?|recordings?|podcasts?|screenshots?|diagrams?|flow ?charts?|charts?"
-    r"|graphs?|figures?|maps?|x-rays?|scans?|artworks?|art pieces?|pieces? of art|illustrations?|posters?|infographics?"
-    r"|plots?|histograms?|circuits?|puzzles?|jigsaw puzzles?|flags?|logos?|blueprints?|floor ?plans?"
+    r"images?|pictures?|pics?|photos?|photographs?|paintings?|drawings?|sketch(?:es)?|cartoons?|comics?|memes?|gifs?"
+    r"|videos?|clips?|audio(?: (?:files?|clips?|recordings?))?|recordings?|podcasts?|voice (?:messages?|memos?|notes?)"
+    r"|voice ?mails?|screenshots?|diagrams?|flow ?charts?|charts?|graphs?|figures?|maps?|x-rays?|scans?|artworks?"
+    r"|art pieces?|pieces? of art|illustrations?|posters?|infographics?|plots?|histograms?|circuits?|(?:jigsaw )?puzzles?"
+    r"|flags?|logos?|blueprints?|floor ?plans?"
 )
 _FILES = (
     r"files?|documents?|spreadsheets?|pdfs?|csvs?|csv files?|excel (?:files?|sheets?)|attachments?|slides?|presentations?"
@@ -44,76 +48,92 @@ _FILES = (
 _TEXTS = (
     r"passages?|paragraphs?|texts?|articles?|excerpts?|extracts?|essays?|stor(?:y|ies)|poems?|lyrics|verses?|stanzas?|haikus?"
     r"|sentences?|statements?|phrases?|quotes?|quotations?|conversations?|dialogues?|chats?|e-?mails?|letters?|messages?"
-    r"|tweets?"
-    r"|posts?|reviews?|comments?|lists?|codes?|code snippets?|snippets?|recipes?|equations?|expressions?|formulas?|words?"
-    r"|numbers?|options?|choices?|items?|names?|scenarios?|case stud(?:y|ies)|abstracts?|speech(?:es)?|questions?|problems?"
-    r"|inputs?|examples?|headlines?|descriptions?|information|facts?|arrays?|strings?|sets?|sequences?|reactions?|ingredients?"
+    r"|tweets?|posts?|reviews?|comments?|lists?|codes?|code snippets?|snippets?|recipes?|equations?|expressions?|formulas?"
+    r"|words?|numbers?|options?|choices?|items?|names?|scenarios?|case stud(?:y|ies)|abstracts?|speech(?:es)?|questions?"
+    r"|problems?|inputs?|examples?|headlines?|descriptions?|information|facts?|arrays?|strings?|sets?|sequences?|reactions?"
+    r"|ingredients?"
 )
 _ANY = rf"(?:{_SEEN}|{_FILES}|{_TEXTS})"
 _ADJECTIVES = r"(?:(?!(?:of|to|in|for|and|or|is|are|by|with|a|an|the|that)\b)[A-Za-z][\w'’-]* ){0,3}?"
 
 # What comes right after the noun must go on with the instruction; any other word may be the thing itself.
 _GOES_ON = (
-    r"(?=\s*(?:[.?!,;]|$|\s(?:in|into|to|with|using|by|for|from|and|or|as|of|that|is|are|so|on|about|according|based|without|at"
-    r"|while|then|which|if|has|have|was|were|does|do|did|can|could|should|would|contains?|means?|belongs?|such|correctly|under"
-    r"|within|through"
-    r"|between|below|above|provided|given|attached|shown|here|accurately|properly|first|carefully|alphabetically|better|more"
-    r"|less|like|appropriately|chronologically|logically|depicts?|represents?|shows?|describes?|suggests?|says?|tells?|best|it"
-    r"|i|you|we)\b))"
+    r"(?=\s*(?:[.?!,;]|$|\s(?:in|into|to|with|using|by|for|from|of|on|about|without|at|within|through|between|under|like"
+    r"|and|or|as|that|which|if|so|then|while|first|below|above|provided|given|attached|shown|here|according|based|such"
+    r"|is|are|has|have|was|were|does|do|did|can|could|should|would|contains?|means?|belongs?|depicts?|represents?|shows?"
+    r"|describes?|suggests?|says?|tells?"
+    r"|correctly|accurately|properly|carefully|alphabetically|appropriately|chronologically|logically|better|best|more|less"
+    r"|it|i|you|we)\b))"
 )
+_THE = r"(?:the|this|these|those|my|your|our|an?)"
+_SENT = r"(?:attached|uploaded|enclosed|included|sent|shared|forwarded|pasted|added)"
+_COUNTED = r"(?:one|two|three|a|an|your|simple|detail|\d)"
+# A time, a course or one who follows is no thing that follows.
+_FOLLOWING_TIMES = (
+    r"(?:\w+ )?(?:days?|weeks?|weekends?|months?|years?|mornings?|evenings?|nights?|centur\w+|decades?|seasons?|chapters?"
+    r"|quarters?|summer|winter|spring|autumn|fall|hours?|minutes?)\b|(?:procedure|process|steps|guide) (?:on|for|of|to)\b"
+)
+_POINTED_AT = (
+    r"passages?|paragraphs?|texts?|articles?|excerpts?|essays?|poems?|sentences?|tables?|datasets?|spreadsheets?|documents?"
+    r"|files?|pdfs?|code|code snippets?|conversations?|e-?mails?|equations?|lyrics|reviews?|resumes?|transcripts?"
+)
+_SEEN_ONES = (
+    r"images?|pictures?|photos?|photographs?|paintings?|screenshots?|videos?|audio(?: (?:clip|file|recording))?|recording"
+    r"|diagram|chart|graph|cartoon|spreadsheet"
+)
+_ASKED_OF_IT = r"(?:what|who|how|why|when|where|which)"
 _REFERENCES = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        # "the following", of whatever: a time, a course or one who follows is none
-        rf"\b(?:the|these|those) following (?!(?:\w+ ){{0,1}}(?:days?|weeks?|weekends?|months?|years?|mornings?|evenings?"
-        rf"|nights?|centur\w+"
-        rf"|decades?|seasons?|chapters?|quarters?|summer|winter|spring|autumn|fall|hours?|minutes?)\b){_ADJECTIVES}(?:{_ANY}"
-        rf"|[A-Za-z][\w'’-]*){_GOES_ON}",
+        # "the following words"
+        rf"\b(?:the|these|those) following (?!{_FOLLOWING_TIMES}){_ADJECTIVES}(?:{_ANY}|[A-Za-z][\w'’-]*){_GOES_ON}",
         r"\b(?:do|does|of|is|are|requires?|regarding|answer|about|consider|fix|solve|read|translate|summari[sz]e|convert"
-        r"|calculate)"
-        r" the following(?=\s*(?:[.?!]|$))",
+        r"|calculate) the following(?=\s*(?:[.?!]|$))",
         r"\bwhich of the following(?=\s*(?:[?]|$))",
         rf"\bfollowing (?:{_ANY}){_GOES_ON}",
-        # "the given text", "the passage below", "the attached file", "the above chart"
-        rf"\b(?:the|this|these|my|your|our|an?) (?:attached|uploaded|enclosed) {_ADJECTIVES}{_ANY}{_GOES_ON}",
-        rf"\battached (?:{_SEEN}|{_FILES}|{_TEXTS}){_GOES_ON}",
-        rf"\b(?:the|these|those) (?:given|provided|above|below|supplied|accompanying"
-        rf"|aforementioned) {_ADJECTIVES}{_ANY}{_GOES_ON}",
+        # "the attached file", "the given text", "the passage below", "the report in the attachment"
+        rf"\b{_THE} (?:attached|uploaded|enclosed) {_ADJECTIVES}{_ANY}{_GOES_ON}",
+        rf"\battached {_ANY}{_GOES_ON}",
+        rf"\b(?:the|these|those) (?:given|provided|above|below|supplied|accompanying|aforementioned)"
+        rf" {_ADJECTIVES}{_ANY}{_GOES_ON}",
         rf"\b(?:the|these|those|this) {_ADJECTIVES}{_ANY}(?: that (?:is|are|was|were|I)(?: have)?)?"
-        r" (?:given |provided |shown |listed |presented |written |pictured |displayed )?(?:below|above|attached|provided"
-        r"|uploaded|sent you)\b(?! by\b)",
-        rf"\bI(?:'ve|’ve| have)? (?:just )?(?:attached|uploaded|enclosed|included|sent|shared)(?: you)?"
+        r" (?:given |provided |shown |listed |presented |written |pictured |displayed )?"
+        r"(?:below|above|attached|provided|uploaded|sent you)\b(?! by\b)",
+        rf"\b{_THE} {_ADJECTIVES}{_ANY} in (?:the|my) attachments?\b",
+        # "the photo I sent you", "I have attached a file"
+        rf"\b(?:the|these|those|this|both|all|each) {_ADJECTIVES}{_ANY} (?:that |which )?(?:I|we)(?:['’]ve| have| had)?"
+        rf" (?:just |recently |already )?{_SENT}\b(?! (?:to (?!you\b)|with (?!you\b)|it\b|them\b|in the\b))",
+        rf"\bI(?:['’]ve| have)? (?:just )?(?:attached|uploaded|enclosed|included|sent|shared)(?: you)?"
         rf" (?:an?|the|my|some|two|three|several|this) {_ADJECTIVES}{_ANY}",
-        # what one points at
-        rf"\b(?:this|these) (?:(?!(?:of|to|in|for|and|or|is|are)\b)[\w'’-]+ ){{0,2}}?(?:{_SEEN}|passages?|paragraphs?|texts?"
-        rf"|articles?|excerpts?|essays?|poems?|sentences?|tables?|datasets?"
-        rf"|spreadsheets?|documents?|files?|pdfs?|code|code snippets?|conversations?|e-?mails?|equations?|lyrics|reviews?"
-        rf"|resumes?|transcripts?){_GOES_ON}",
-        r"\bhere(?:['’]s| is| are) (?:an?|the|my|some) " + rf"{_ADJECTIVES}(?:{_SEEN}|{_FILES})\b",
+        rf"\bhere(?:['’]s| is| are) (?:an?|the|my|some) {_ADJECTIVES}(?:{_SEEN}|{_FILES})\b",
         r"\bfind attached\b|\battached (?:is|are) (?:an?|the|my)\b",
-        rf"\bwhat (?:does|do|is|can you tell from) (?:the|this) (?:{_SEEN}) (?:shows?|depicts?|represents?|says?|tells?"
-        rf"|about)\b",
-        r"(?<!how )\b(?:in|on|from) (?:the|this) (?:images?|pictures?|photos?|photographs?|paintings?|screenshots?|videos?"
-        r"|audio(?: clip)?"
-        r"|recording|diagram|chart|graph|spreadsheet)(?=\s*(?:[.?!,]|$|\s(?:and|is|are|do|does|what|who|to text|in (?:one|two"
-        r"|three|a|your|\d))\b))",
-        rf"\b(?:shown|depicted|pictured|seen|happening|displayed|presented|illustrated|going on) in (?:the"
-        rf"|this) {_ADJECTIVES}(?:{_SEEN})\b(?! of\b)",
+        # what one points at: "this painting", "in the picture"
+        rf"\b(?:this|these) (?:(?!(?:of|to|in|for|and|or|is|are)\b)[\w'’-]+ ){{0,2}}?(?:{_SEEN}|{_POINTED_AT}){_GOES_ON}",
+        rf"\bwhat (?:does|do|is|can you tell from) (?:the|this) (?:{_SEEN})"
+        r" (?:shows?|depicts?|represents?|says?|tells?|about)\b",
+        rf"(?<!how )\b(?:in|on|from) (?:the|this) (?:{_SEEN_ONES})"
+        rf"(?=\s*(?:[.?!,]|$|\s(?:and|is|are|do|does|what|who|to text|in {_COUNTED})\b))",
+        r"\b(?:shown|depicted|pictured|seen|happening|displayed|presented|illustrated|going on) in (?:the|this)"
+        rf" {_ADJECTIVES}(?:{_SEEN})\b(?! of\b)",
         r"\b(?:describe|caption|look at|analy[sz]e|interpret|examine|identify|listen to|watch|study|transcribe|observe|view)"
-        r" (?:what (?:is|you see) in )?(?:the|this) (?:(?!(?:of|to|in|for|and|or|is|are)\b)[\w'’-]+ ){0,1}(?:images?"
-        r"|pictures?|photos?|photographs?|paintings?|videos?|audio(?: clip| file| recording)?|recording|screenshot|diagram"
-        r"|chart|graph|cartoon)(?=\s*(?:[.?!,;]|$|\s(?:and|in (?:one|two|a|your|detail|\d)|for me|carefully|using)\b))",
+        r" (?:what (?:is|you see) in )?(?:the|this) (?:(?!(?:of|to|in|for|and|or|is|are)\b)[\w'’-]+ )?"
+        rf"(?:{_SEEN_ONES})(?=\s*(?:[.?!,;]|$|\s(?:and|in {_COUNTED}|for me|carefully|using)\b))",
+        # a text that is spoken of as known
         r"\b(?:according to|based on|as (?:stated|mentioned|described) in|from) (?:the|this) (?:passage|text|article|paragraph"
-        r"|excerpt|chart|graph|table|image|picture|photo|story|document|figure|map|video)(?=\s*(?:[.?!,;]|$|\s(?:and|what|who"
-        r"|how|why|when|where|which)\b))",
+        r"|excerpt|chart|graph|table|image|picture|photo|story|document|figure|map|video)"
+        rf"(?=\s*(?:[.?!,;]|$|\s(?:and|{_ASKED_OF_IT})\b))",
         r"\b(?:summari[sz]e|read|translate|paraphrase|analy[sz]e|rewrite|proofread|edit|shorten|review|rephrase|condense"
-        r"|simplify|correct)"
-        r" the (?:passage|article|paragraph|text|poem|essay|document|excerpt|e-?mail|code|sentence|conversation|transcript"
-        r"|report|letter|pdf|speech)(?=\s*(?:[.?!,;]|$|\s(?:and|in(?:to)? (?:one|two|three|a|an|your|simple|\d)|for me"
-        r"|carefully|using|to make)\b))",
+        r"|simplify|correct) the (?:passage|article|paragraph|text|poem|essay|document|excerpt|e-?mail|code|sentence"
+        r"|conversation|transcript|report|letter|pdf|speech)"
+        rf"(?=\s*(?:[.?!,;]|$|\s(?:and|in(?:to)? {_COUNTED}|for me|carefully|using|to make)\b))",
     )
 )
-_ATTACHED = re.compile(r"(?i)\b(?:attached|uploaded|enclosed)\b|^here\b|^I\b")
+# Without its options, such a question is often answered rightly all the same.
+_WHICH_OF = re.compile(r"(?i)\b(?:which|what|who|any|one|all)\b(?: \w+){0,2} of (?:the|these) following\b")
+_ATTACHED = re.compile(
+    rf"(?i)\b(?:attached|uploaded|enclosed)\b|^here\b|^I\b|\b(?:I|we)(?:['’]ve| have| had)?(?: \w+)? {_SENT}\b"
+    r"|\bin (?:the|my) attachments?$"
+)
 _HOW_TO = re.compile(r"(?i)^\W*(?:how (?:do|can|to|would|should|could)|what (?:are|is) the (?:steps|best way))\b")
 _ABOUT_WHAT_IS_READ = re.compile(
     r"(?i):\s*(?:what|who|why|how|where|when|which)\b[^:]*\b(?:author|passage|text|article|narrator|speaker|story|main|image"
@@ -141,23 +161,25 @@ _NOT_GIVEN = re.compile(
 )
 # Something that could be the thing itself: a quotation, a colon, figures, code, a list.
 _MATERIAL = re.compile(r"[\"“”«»‘`:=<>{}|\[\]$€£#@]|(?<![\w])['’]|\d|\s[-–—]+\s|\.\.\.|…|[^\x00-\x7f‘’“”–—é]")
-_MORE_INSTRUCTION = re.compile(
-    r"(?i)^(?:please|use|using|write|include|make|provide|explain|give|output|answer|be|keep|limit|do|don't|highlight|support"
-    r"|then|also|return|respond|your|the (?:answer|response|output|summary|result|list)|list|identify|describe|state|add|try"
-    r"|ensure|you (?:should|must|can|may|need)|what|how|why|which|who|where|when|is|are|does|can|tell|find|name|note|suggest"
+_INSTRUCTS = (
+    r"(?:please|use|using|write|include|make|provide|explain|give|output|answer|be|keep|limit|do|don't|highlight|support|then"
+    r"|also|return|respond|your|the (?:answer|response|output|summary|result|list)|list|identify|describe|state|add|try|ensure"
+    r"|you (?:should|must|can|may|need)|what|how|why|which|who|where|when|is|are|does|can|tell|find|name|note|suggest"
     r"|summari[sz]e|focus|mention|in (?:your|no|one|two|\w+ (?:words|sentences))|each|create|select|choose|determine|compare"
     r"|calculate|convert|rank|sort|classify|translate|analy[sz]e|rewrite|discuss|read|based|assume|show)\b"
 )
+_GREETS = r"(?:hi|hello|hey|ok|okay|please|good \w+|thanks)\b"
+_MORE_INSTRUCTION = re.compile(rf"(?i)^{_INSTRUCTS}")
+_UNASKED = re.compile(r"(?i)^(?:what|how|why|which|who|where|when|is|are|does|can)\b.*[^?\s]\s*$", re.DOTALL)
+_GREETING = re.compile(rf"(?i)^{_GREETS}")
 _ONE_LINERS = re.compile(
     r"(?i)\b(?:sentences?|statements?|questions?|phrases?|problems?|riddles?|commands?|instructions?|equations?|tasks?"
-    r"|requests?"
-    r"|queries|query|prompts?|headlines?|quotes?|claims?|tweets?|dialogues?|conversations?|puzzles?|scenarios?|words?"
-    r"|topics?)\b"
+    r"|requests?|queries|query|prompts?|headlines?|quotes?|claims?|tweets?|dialogues?|conversations?|puzzles?|scenarios?"
+    r"|words?|topics?)\b"
 )
-_GREETING = re.compile(r"(?i)^(?:hi|hello|hey|ok|okay|please|good \w+|thanks)\b")
 _READ = re.compile(r"(?i)\b(?:read|look|refer|based on|study|see|examine|according|use|using|watch|listen|view|consider)\b")
 _WRITTEN_TO_OTHERS = re.compile(
-    r"(?i)\b(?:write|compose|draft|create|generate|reply)\b[^.?!\n]{0,40}\b(?:e-?mail|letter|message|memo|note|reply"
+    r"(?i)\b(?:write(?! down)|compose|draft|create|generate|reply)\b[^.?!\n]{0,40}\b(?:e-?mail|letter|message|memo|note|reply"
     r"|response)\b"
 )
 _ABOUT_ITSELF = re.compile(
@@ -166,19 +188,32 @@ _ABOUT_ITSELF = re.compile(
 _GENERIC = re.compile(
     r"(?i)\b(?:data ?sets?|data|arrays?|lists?|strings?|numbers?|files?|tables?|inputs?|values?|sets?|sequences?)\b"
 )
+# One of these stands in every prompt that is looked at; to find them costs less than a pattern.
+_WORDS = (
+    "following below above given provided supplied attach upload enclosed includ shared sent pasted added forwarded "
+    "accompanying aforementioned this these the ![ <img image pic photo paint drawing cartoon meme gif file url video audio "
+    "record graph chart screenshot diagram sheet pdf excel artwork article"
+).split()
 _POINTS = (
-    r"(?i)\b(?:following|below|above|given|provided|supplied|attached|uploaded|enclosed|included|shared|sent|this|these"
-    r"|accompanying"
-    r"|aforementioned|(?:in|at|to|on|from|of|what does|here|find|describe|caption|analy[sz]e|interpret|examine|identify|watch"
-    r"|study|transcribe|observe|view"
-    r"|summari[sz]e|read|translate|paraphrase|rewrite|proofread|edit|shorten|review|rephrase|condense|simplify|correct) the"
-    r"|here is|here['’]s|here are)\b"
+    r"(?i)\b(?:following|below|above|given|provided|supplied|attach(?:ed|ments?)|uploaded|enclosed|included|shared|sent|pasted"
+    r"|added|forwarded|this|these|accompanying|aforementioned|here(?: is|['’]s| are)"
+    r"|(?:in|at|to|on|from|of|what does|here|find|describe|caption|analy[sz]e|interpret|examine|identify|watch|study"
+    r"|transcribe|observe|view|summari[sz]e|read|translate|paraphrase|rewrite|proofread|edit|shorten|review|rephrase|condense"
+    r"|simplify|correct) the)\b"
 )
-_ATTACHES = r"(?i)\b(?:attached|uploaded|enclosed)\b|\b(?:sent|shared|included) (?:you )?(?:an?|my|the|some|two)\b"
+# The first sentence refers to something, or it instructs; a quotation would be the thing.
+_BEGINS = (
+    rf"(?i)\A(?:{_INSTRUCTS}|{_GREETS}|(?:[^.?!]|[.?!]\S)*?(?:\bfollowing\b"
+    rf"|\b(?:{_THE[3:-1]}|all|both|each|some|two|three|several) (?:[\w'’-]+ ){{0,3}}?{_ANY}\b))"
+)
+_QUOTES = r"\w[^\n]{12,}[\"“”`«»]|[\"“”`«»][^\n]{16,}"
+_ATTACHES = (
+    r"(?i)\b(?:attached|uploaded|enclosed|attachments?)\b|\b(?:sent|shared|included) (?:you )?(?:an?|my|the|some|two)\b"
+    r"|\bI(?:['’]ve| have)?(?: \w+)? (?:sent|shared|included|pasted|added|forwarded)\b"
+)
 _MARKS = (
     r"(?i)!\[|<img|[\[(<{][^\])>}\n]{0,40}(?:image|pic|photo|paint|drawing|cartoon|meme|gif|file|url|video|audio|record|graph"
-    r"|chart"
-    r"|screenshot|diagram|attach|sheet|pdf|excel|artwork|article)"
+    r"|chart|screenshot|diagram|attach|sheet|pdf|excel|artwork|article)"
 )
 _ONE_LINE_OR_QUESTIONS = r"\A[^\n]*(?:\n+[^\n]*(?:\?\s*|(?i:no.?input|none|n/?a|input)\W*))*\z"
 
@@ -188,7 +223,7 @@ def missing_thing(prompt: str) -> str | None:
     mark = _STAND_IN.search(prompt)
     alone = len(prompt.split()) <= _MOST_WORDS_BESIDE and len(prompt.split("\n")) <= _MOST_LINES_BESIDE
     if mark and alone and not CODE_TASK.search(prompt) and not _DESCRIBED.search(mark["mark"]):
-        return mark["mark"]
+        return None if unread_url(prompt) else mark["mark"]
     bare = _NOT_GIVEN.sub("", prompt).strip()
     if _ABOUT_ITSELF.search(bare) or _HOW_TO.search(bare):
         return None
@@ -255,21 +290,27 @@ def _tells_something(before: str, words: str) -> bool:
     if re.search(r"[\"“”`:]|[^\s.?!,;]\s+(?:What|Is|Does|How|Which|Who|Are)\b", before):
         return True
     *sentences, _ = re.split(r"(?<=[.?!])\s+", before + " ") if not before.endswith(" ") else re.split(r"(?<=[.?!])\s+", before)
-    return not all(_MORE_INSTRUCTION.match(part) or _GREETING.match(part) for part in sentences if part.strip())
+    return not all(
+        (_MORE_INSTRUCTION.match(part) and not _UNASKED.match(part)) or _GREETING.match(part)
+        for part in sentences
+        if part.strip()
+    )
 
 
 def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
     """One finding per response to a prompt that lacks what it speaks of."""
-    prompt, responses = pl.col("prompt").str.strip_chars(), materials.english_responses
+    prompt, responses = pl.col("prompt"), materials.english_responses.select("row", "turn", "prompt", "text", "answer_start")
+    attaches = prompt.str.contains_any(["attached", "uploaded", "enclosed"], ascii_case_insensitive=True)
     is_short = prompt.str.len_chars() <= _LONGEST_INSTRUCTION
-    attaches = pl.col("prompt").str.contains_any(["attached", "uploaded", "enclosed"], ascii_case_insensitive=True)
-    instructs = prompt.str.contains(_ONE_LINE_OR_QUESTIONS) & prompt.str.contains(_POINTS)
-    candidates = pl.concat(
-        [
-            responses.filter(is_short).filter(instructs | prompt.str.contains(_ATTACHES) | prompt.str.contains(_MARKS)),
-            responses.filter(~is_short & attaches),
-        ]
-    ).select("row", "turn", "prompt", "text", "answer_start")
+    short = responses.filter(is_short & prompt.str.contains_any(_WORDS, ascii_case_insensitive=True))
+    short = short.with_columns(asked=prompt.str.strip_chars())
+    asked = pl.col("asked")
+    instructs = short.filter(asked.str.contains(_POINTS)).filter(asked.str.contains(_ONE_LINE_OR_QUESTIONS))
+    instructs = instructs.filter(~asked.str.contains(_QUOTES)).filter(asked.str.contains(_BEGINS))
+    marked = short.filter(asked.str.contains(_ATTACHES) | asked.str.contains(_MARKS))
+    candidates = pl.concat([instructs.drop("asked"), marked.drop("asked"), responses.filter(~is_short & attaches)]).unique(
+        maintain_order=True
+    )
     lacking = candidates.with_columns(
         missing=pl.Series([missing_thing(prompt) for prompt in candidates["prompt"]], dtype=pl.String)
     ).filter(pl.col("missing").is_not_null())
@@ -281,7 +322,8 @@ def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
             continue
         evidence = Evidence(measure="reference to something that is not in the row", quote=shorten(missing))
         message = f"The prompt speaks of “{shorten(missing.strip(), 60)}”, which is not in the row."
-        yield Finding(CHECK.code, row, turn, CHECK.severity, message, evidence)
+        severity = Severity.INFO if _WHICH_OF.search(prompt) else CHECK.severity
+        yield Finding(CHECK.code, row, turn, severity, message, evidence)
 
 
 CHECK = Check(

@@ -1,8 +1,8 @@
 """LNG002: a response changes its language.
 
-What: a sentence, a line or a run of at least eight words of the response is in another language than the rest. Left out are
-quotations, brackets, code, what the prompt holds too, single words and names, and responses to prompts that speak of
-languages or of translating.
+What: a sentence, a line or a run of at least eight words of the response is in another language than the rest, or at least
+three words of another script are strewn over a text in Latin letters. Left out are quotations, brackets, code, lists of
+names, what the prompt holds too, and rows that speak of that language, of languages at large or of translating.
 
 Why it matters: the model learns to slip into another language in the middle of an answer.
 
@@ -22,7 +22,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from audit.checks.base import Check, NoOptions, shorten
-from audit.checks.tongues import FUNCTION_WORDS, SPEAKS_OF_LANGUAGES, are_confused, has_function_words, name_of
+from audit.checks.tongues import FUNCTION_WORDS, are_confused, has_function_words, name_of, speaks_of
 from audit.checks.unanswerable import with_earlier
 from audit.findings import Evidence, Finding, Severity
 from audit.languages import languages_of
@@ -36,7 +36,7 @@ _TELLING = {
     language: frozenset(words)
     - frozenset(
         "a as do no is on e o y en de la le un me so per con des die den op il er te el per du et au sur un di im zu es "
-        "das na da em".split()
+        "das na da em del los las dos della dei der den".split()
     )
     for language, words in FUNCTION_WORDS.items()
     if language != "en"
@@ -52,58 +52,82 @@ _LEFT_OUT = re.compile(
 _PIECE = re.compile(r"[^\n.!?。！？;]+[.!?。！？;]*")
 _WORD = re.compile(r"[^\W\d_]+")
 _LEAST_WORDS, _LEAST_SIGNS = 5, 6
-_WINDOW_WORDS = 8
+_WINDOW_WORDS, _GLANCE_WORDS = 8, 6
 _SIGNS = re.compile(r"[\u0370-\u1fff\u2e80-\ud7ff\uf900-\ufaff][\u0370-\u1fff\u2e80-\ud7ff\uf900-\ufaff\s，、]{5,}")
 _SIGNS_IN_A_ROW = re.compile(r"[\u0370-\u1fff\u2e80-\ud7ff\uf900-\ufaff]{4}")
+# "- native name is": a name in its own script follows.
+_FIELD = re.compile(r"(?i)^\W*(?:\w+ ){0,4}?(?:name|alias|title|birth ?name)\w*(?: is\b|:| -)")
+_LEAST_STREWN = 3
+_STREWN = re.compile(
+    r"(?<=[a-z,] )(?P<signs>[\u0400-\u1fff\u2e80-\ud7ff\uf900-\ufaff]{2,}"
+    r"(?: [\u0400-\u1fff\u2e80-\ud7ff\uf900-\ufaff]{2,})*)(?=[ ,.])"
+)
 _NOT_LATIN = re.compile(r"[\u0370-\u1fff\u2e80-\ud7ff\uf900-\ufaff]")
 
 
 def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
     """One finding per response with a stretch in another language than the rest; the first stretch is named."""
     words, language = materials.response_words, pl.col("language")
-    counts = {
+    tokens = {
         "foreign": [word in _FOREIGN for word in words.vocabulary],
+        "accented": [not word.isascii() and word.isalpha() for word in words.vocabulary],
         "english": [word in FUNCTION_WORDS["en"] for word in words.vocabulary],
         "signs": [_NOT_LATIN.search(word) is not None for word in words.vocabulary],
     }
+    upto = {name: _running_count(words, np.array(flags, dtype=np.bool_)) for name, flags in tokens.items()}
     counted = materials.responses.with_columns(
-        pl.Series(name, _count(words, np.array(flags, dtype=np.bool_))) for name, flags in counts.items()
+        pl.Series("foreign_run", _has_foreign_run(words, upto)),
+        *(
+            pl.Series(name, np.subtract(upto[name][words.offsets[1:]], upto[name][words.offsets[:-1]]))
+            for name in ("english", "signs")
+        ),
     )
-    counted = counted.with_columns(tokens=pl.Series(np.diff(words.offsets)))
+    is_english = language.is_in(["en", ""])
     candidates = counted.filter(
-        (pl.col("signs") >= 2)
-        | (language.is_in(["en", ""]) & (pl.col("foreign") >= 2) & (pl.col("foreign") >= 0.03 * pl.col("tokens")))
-        | (~language.is_in(["en", ""]) & (pl.col("english") >= 1))
+        (pl.col("signs") >= 2) | (is_english & pl.col("foreign_run")) | (~is_english & (pl.col("english") >= 1))
     ).select("row", "turn", "prompt", "text", "answer_start", "language")
-    told_of = pl.col("prompt").str.contains(SPEAKS_OF_LANGUAGES.pattern) | pl.col("text").str.contains(
-        SPEAKS_OF_LANGUAGES.pattern
-    )
-    silent = with_earlier(materials, candidates.filter(~told_of))
-    pieces = [_pieces(content, start) for content, start in silent.select("text", "answer_start").iter_rows()]
+    looked_at = with_earlier(materials, candidates)
+    pieces = [_pieces(content, start) for content, start in looked_at.select("text", "answer_start").iter_rows()]
     texts = [piece.group() for of_one in pieces for piece in of_one]
     told = iter(languages_of(pl.Series(texts, dtype=pl.String)).to_list())
-    for (row, turn, prompt, content, _, _, system, earlier), of_one in zip(silent.iter_rows(), pieces, strict=True):
+    for (row, turn, prompt, content, _, _, system, earlier), of_one in zip(looked_at.iter_rows(), pieces, strict=True):
         found = _stretch(content, of_one, [next(told) for _ in of_one], prompt)
-        if found is None or any(SPEAKS_OF_LANGUAGES.search(said) for said in (system, earlier)):
+        if found is None:
             continue
         begin, end, spoken, rest = found
+        meant = {spoken, rest} - {"en"}
+        if any(speaks_of(said, language) for said in (prompt, content, system, earlier) for language in meant):
+            continue
         message = f"A stretch of the {name_of(rest)} response is {name_of(spoken)}."
         evidence = Evidence("language of a stretch", None, None, (), (begin, end), shorten(content[begin:end]))
         yield Finding(CHECK.code, row, turn, CHECK.severity, message, evidence)
+
+
+def _running_count(words: WordStream, flags: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """How many of the tokens before each place are flagged; shape `(n_tokens + 1,)`."""
+    upto = np.zeros(len(words.ids) + 1, dtype=np.int64)
+    if len(words.vocabulary):
+        np.cumsum(flags[words.ids], out=upto[1:])
+    return upto
+
+
+def _has_foreign_run(words: WordStream, upto: dict[str, NDArray[np.int64]]) -> NDArray[np.bool_]:
+    """Whether some tokens in a row hold no English function word but two foreign ones or two with accents; `(n_texts,)`."""
+    text_of = np.repeat(np.arange(words.n_texts), np.diff(words.offsets))
+    begin, end_of_text = np.arange(len(words.ids)), words.offsets[1:][text_of]
+    found = np.zeros(words.n_texts, dtype=np.bool_)
+    for width in (_GLANCE_WORDS, _WINDOW_WORDS):
+        end = np.minimum(begin + width, end_of_text)
+        within = {name: counts[end] - counts[begin] for name, counts in upto.items()}
+        is_foreign = (within["foreign"] >= 2) | (within["accented"] >= 2)
+        found[text_of[(within["english"] == 0) & is_foreign & (end - begin >= _LEAST_WORDS)]] = True
+    return found
 
 
 def _pieces(content: str, start: int) -> list[re.Match[str]]:
     """The sentences and lines of a response, what is quoted or code left out."""
     masked = _LEFT_OUT.sub(lambda match: " " * len(match.group()), content)
     return [match for match in _PIECE.finditer(masked, start) if _WORD.search(match.group())]
-
-
-def _count(words: WordStream, flags: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """How many flagged tokens each text has; shape `(n_texts,)`."""
-    if not len(words.vocabulary):
-        return np.zeros(words.n_texts, dtype=np.int64)
-    upto: NDArray[np.int64] = np.concatenate([[0], np.cumsum(flags[words.ids])])
-    return np.subtract(upto[words.offsets[1:]], upto[words.offsets[:-1]])
 
 
 def _stretch(content: str, pieces: list[re.Match[str]], languages: list[str], prompt: str) -> tuple[int, int, str, str] | None:
@@ -118,7 +142,10 @@ def _stretch(content: str, pieces: list[re.Match[str]], languages: list[str], pr
         unknown = " ".join(piece.group() for piece, language in zip(pieces, told, strict=True) if not language)
         others = str(languages_of(pl.Series([unknown], dtype=pl.String))[0]) or _by_function_words(unknown)
         rest = others if others and (not rest or letters[""] >= letters[rest] or len(known) == 1) else rest
-    for piece, language in zip(pieces, told, strict=True):
+    of_rest = " ".join(piece.group() for piece, language in zip(pieces, told, strict=True) if language == rest)
+    if rest != "en" and not has_function_words(of_rest, rest, 2):
+        return None  # a list of names
+    for number, (piece, language) in enumerate(zip(pieces, told, strict=True)):
         words = piece.group()
         begin = piece.start() + len(words) - len(words.lstrip())
         end = piece.end() - (len(words) - len(words.rstrip()))
@@ -126,9 +153,36 @@ def _stretch(content: str, pieces: list[re.Match[str]], languages: list[str], pr
             continue
         if language and rest and not are_confused(language, rest) and _is_sentence(words, language):
             return begin, end, language, rest
+        if rest == "en" and (both := _two_pieces(pieces[number : number + 2], told[number : number + 2])):
+            return begin, pieces[number + 1].end(), both, rest
         if rest in FUNCTION_WORDS and (within := _foreign_run(words, rest)):
             return piece.start() + within[0], piece.start() + within[1], within[2], rest
-    return None
+    return _strewn_words(pieces, rest, prompt)
+
+
+def _two_pieces(pieces: list[re.Match[str]], told: list[str]) -> str:
+    """The language other than English of two short sentences together, or ""."""
+    words = " ".join(piece.group() for piece in pieces)
+    if len(pieces) < 2 or "en" in told or _NOT_LATIN.search(words) or has_function_words(words, "en", 1):
+        return ""
+    language = str(languages_of(pl.Series([words], dtype=pl.String))[0])
+    return language if language not in ("", "en") and _is_sentence(words, language) else ""
+
+
+def _strewn_words(pieces: list[re.Match[str]], rest: str, prompt: str) -> tuple[int, int, str, str] | None:
+    """Several words of another script among those of a text in Latin letters; after a name, they are the name again."""
+    strewn = [
+        (piece.start() + match.start("signs"), piece.start() + match.end("signs"), match["signs"])
+        for piece in pieces
+        for match in _STREWN.finditer(piece.group())
+        if match["signs"] not in prompt
+    ]
+    if rest not in FUNCTION_WORDS or len({signs for _, _, signs in strewn}) < _LEAST_STREWN:
+        return None
+    begin, end, _ = strewn[0]
+    joined = " ".join(signs for _, _, signs in strewn)
+    language = str(languages_of(pl.Series([joined], dtype=pl.String))[0])
+    return begin, end, language or unicodedata.name(joined[0], "").partition(" ")[0].title(), rest
 
 
 def _by_function_words(words: str) -> str:
@@ -149,9 +203,14 @@ def _script_of(words: str) -> str:
 
 
 def _is_sentence(words: str, language: str) -> bool:
+    if _FIELD.match(words):
+        return False
     if _NOT_LATIN.search(words):
         return len(_NOT_LATIN.findall(words)) >= _LEAST_SIGNS and _SIGNS_IN_A_ROW.search(words) is not None
-    return len(_WORD.findall(words)) >= _LEAST_WORDS and has_function_words(words, language, 2)
+    found = _WORD.findall(words)
+    is_known = language in FUNCTION_WORDS and has_function_words(words, language, 3)
+    is_list = (not is_known and 2 * sum(word.islower() for word in found) < len(found)) or 4 * words.count(",") > len(found)
+    return len(found) >= _LEAST_WORDS and not is_list and has_function_words(words, language, 2)
 
 
 def _foreign_run(words: str, rest: str) -> tuple[int, int, str] | None:

@@ -15,7 +15,7 @@ Fix: `ftfy` mends the whole text as the message shows for one word. `tunescope e
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import polars as pl
 
@@ -28,7 +28,7 @@ __all__ = ["CHECK"]
 # Wider than what counts: the signs that bytes C2 to F4 become in Latin-1, Windows and Macintosh encodings, before a sign
 # that is no plain letter.
 _CANDIDATE = (
-    r"[\x{c2}-\x{f5}\x{101}\x{103}\x{107}\x{10d}\x{111}Œœ√≈‚ΒΓΞΟΞβ][^\x00-\x7f]|[ÃÂ][\s\x{a0}]"
+    r"[\x{c2}-\x{17e}√≈‚ΒΓΞΟΞβ][^\x00-\x7f]|[ÃÂ][\s\x{a0}]"
     r"|[ВГРСвг][^\x00-\x7fА-яЁё–—«»“”„…№]|鈥|锟斤"
 )
 _ABOUT = (
@@ -36,7 +36,6 @@ _ABOUT = (
     r"|(?:wrong|incorrect) encoding|latin-?1|ISO-?8859|windows-?125|cp-?125"
 )
 _READ_AS_GBK = re.compile(r"[^\x00-\x7f]*(?:鈥[\x80-\uffff]|锟斤拷?)[^\x00-\x7f]*")
-_WORD = re.compile(r"\S+")
 
 
 def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
@@ -60,21 +59,32 @@ def _mended(text: str) -> tuple[int, int, int, str] | None:
     from ftfy import fix_encoding
     from ftfy.badness import BADNESS_RE
 
-    places = [found.start() for found in BADNESS_RE.finditer(text)]
+    places = [found.start() + len(found.group()) - len(found.group().lstrip()) for found in BADNESS_RE.finditer(text)]
     gbk = list(_READ_AS_GBK.finditer(text))
     if gbk and (not places or gbk[0].start() < places[0]):
         word = gbk[0]
         return word.start(), word.end(), len(gbk), _from_gbk(word.group())
-    if not places or fix_encoding(text) == text:
-        return None
-    for word in _WORD.finditer(text):
-        if not word.group().isascii() and (mended := fix_encoding(word.group())) != word.group():
-            return word.start(), word.end(), len(places), mended
-    # Where the sequence goes beyond a word, as a no-break space does, the line shows it.
-    start = text.rfind("\n", 0, places[0]) + 1
-    end = text.find("\n", places[0])
-    line = text[start : end if end >= 0 else len(text)]
-    return start, start + len(line), len(places), fix_encoding(line)
+    # Each word by itself: a text may hold parts in the right encoding, which could not be mended with the rest. Where the
+    # sequence goes beyond a word, as a no-break space does, the line shows it.
+    for is_edge in (str.isspace, "\n".__eq__):
+        end = 0
+        for place in places:
+            if place < end:
+                continue
+            start, end = _around(text, place, is_edge)
+            if (mended := fix_encoding(text[start:end])) != text[start:end]:
+                return start, end, len(places), mended
+    return None
+
+
+def _around(text: str, place: int, is_edge: Callable[[str], bool]) -> tuple[int, int]:
+    """Start and end of the word or line that holds a place."""
+    start = end = place
+    while start and not is_edge(text[start - 1]):
+        start -= 1
+    while end < len(text) and not is_edge(text[end]):
+        end += 1
+    return start, end
 
 
 def _from_gbk(text: str) -> str:

@@ -2,7 +2,8 @@
 
 What: the whole response is a mark that somebody meant to fill in or that a program left behind: `<nooutput>`, `N/A`,
 `TODO`, `...`, `[insert answer here]`, `lorem ipsum`. Brackets inside a longer text, as in a letter template, are no
-placeholder, nor is a piece of code or markup, nor an answer such as "null" to a question that offers it.
+placeholder, nor is a piece of code or markup, nor an answer such as "null" to a question that offers it. "None" is of
+severity info, since it may be the answer; where the prompt asks whether there is any, it is left out.
 
 Why it matters: the model learns to give the mark as an answer.
 
@@ -29,20 +30,29 @@ _LONGEST = 80
 # What every mark below holds; most short answers do not.
 _HINT = (
     r"(?i)^\W*(?:no\b|no[\s_-]*(?:output|input|response|answer|content)|n\W?/?\W?a\b|to ?do|tb[da]|fixme|placeholder|"
-    r"nan|null|undefined|x{4}|lorem)"
+    r"nan|null|undefined|none|x{3}|lorem)"
     r"|^[.…\-–—_*?]+$|answer|response|output|text|content"
 )
 _MARK = re.compile(
     r"""
     <\W*no[\s_-]*(?:output|input|response|answer|content)\W*> | \(?\s*no[\s_-]*(?:output|response\ given|answer\ given)\s*\)? |
-    n\W?/\W?a | todo | tbd | tba | fixme | placeholder | nan | null | undefined |
-    [.…\-–—_*?]{2,} | x{4,} | […?] |
+    n\W?/\W?a | n\.\s?a | (?-i:NA) | todo | tbd | tba | fixme | placeholder | nan | null | undefined | (?P<none>none) |
+    [.…\-–—_*?]{2,} | x{3,} | [.…?\-–—_] |
     [\[<{][^\]>}="':/]*\b(?:answer|response|output|text|content)\b[^\]>}="':/]*[\]>}] |
     \(\s*(?:your|insert|add|enter|fill|put|type|write)\b[^()]*\b(?:answer|response|output|text|content)\b[^()]*\) |
     (?:insert|add|enter|put|type|write)\s+(?:your\s+)?(?:answer|response|text)\s+here |
     lorem\ ipsum.*
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+# What may be answered with such a mark: "XXX" is a number, "NA" a continent, "-" a sign.
+_MAY_BE_MEANT = re.compile(
+    r"(?i)\b(?:roman|numerals?|abbreviat\w*|acronyms?|initials|symbols?|elements?|continents?|punctuation|hyphen|dash|sign|"
+    r"operators?|morse|separator|delimiter|characters?)\b"
+)
+_MAY_BE_NONE = re.compile(
+    r"(?i)\b(?:any|no|none|nothing|how many|which of|whether|if|errors?|mistakes?|exceptions?|exists?|missing|left|common|"
+    r"output\w*|prints?|return\w*|evaluate\w*|value|type|true or false|python)\b"
 )
 
 
@@ -56,13 +66,22 @@ def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
     )
     for row, turn, prompt, text, answer in short.iter_rows():
         bare = answer.rstrip(".!") if answer.strip(".!") else answer
-        if _MARK.fullmatch(bare) and bare.lower() not in prompt.lower():
+        mark = _MARK.fullmatch(bare)
+        if mark and not _is_offered(bare, prompt) and not (mark["none"] and _MAY_BE_NONE.search(prompt)):
             start = text.rindex(answer) if len(answer) < len(text.strip()) else 0
             end = start + len(answer) if start else len(text)
             evidence = Evidence(measure="the whole response", span=(start, end), quote=shorten(answer))
-            yield Finding(
-                CHECK.code, row, turn, CHECK.severity, f"The response is a placeholder: {shorten(answer, 40)}", evidence
-            )
+            severity = Severity.INFO if mark["none"] else CHECK.severity
+            yield Finding(CHECK.code, row, turn, severity, f"The response is a placeholder: {shorten(answer, 40)}", evidence)
+
+
+def _is_offered(mark: str, prompt: str) -> bool:
+    """Whether a prompt names a mark, as a word of its own or in quotes, or asks for a sign or an abbreviation."""
+    if len(mark) < 4 and _MAY_BE_MEANT.search(prompt):
+        return True
+    quoted = re.escape(mark.lower())
+    around = (r"(?<!\w)", r"(?!\w)") if any(map(str.isalnum, mark)) else (r"[\"'“‘`(]\s*", r"\s*[\"'”’`)]")
+    return re.search(quoted.join(around), prompt.lower()) is not None
 
 
 CHECK = Check(

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from audit.checks.base import Check, NoOptions, shorten
-from audit.checks.figures import Figure, figures_in, same_figure
+from audit.checks.figures import Figure, figures_in, is_rounded_from, same_figure
 from audit.findings import Evidence, Finding, Severity
 from audit.materials import Materials, Need
 
@@ -35,18 +35,19 @@ _MARK = re.compile(
 )
 _SENTENCE = re.compile(r"(?<=[.!?])(?:\s+|$)|\n+")
 _CONCLUDES = re.compile(
-    r"(?i)[\d)%²³}]\s*(?:[a-z]+\s)?[=≈]|\b(?:so|therefore|thus|hence|because)\b|^\W*(?:so|therefore|thus|hence|in total"
-    r"|altogether|finally|then|overall|this (?:means|gives)|that (?:means|gives|leaves|makes)|which (?:means|gives)|we get"
-    r"|in all|consequently|as a result)\b"
-    r"|\b(?:total|left|remaining|in all|altogether|result|equals?|gives|comes to|makes|answer|leaves|we (?:get|have|find)"
-    r"|must be|should be|remain\w*)\b"
+    r"(?i)[\d)%²³}]\s*(?:[a-z]+\s)?[=≈]"
+    r"|^\W*(?:in total|altogether|finally|then|overall|in all|consequently|as a result|this (?:means|gives)"
+    r"|that (?:means|gives|leaves|makes)|which (?:means|gives)|we get)\b"
+    r"|\b(?:so|therefore|thus|hence|because|total|left|remaining|remain\w*|in all|altogether|result|answer|equals?|gives"
+    r"|comes to|makes|leaves|we (?:get|have|find)|must be|should be)\b"
 )
 _RELATION = re.compile(
-    r"=|≈|\b(?:is|are|be|equals?|gives?|gets?|leaves?|makes?|to|of|has|have|costs?|needs?|takes?|earns?|pays?|spends?|totals?"
-    r"|was|were)\b",
-    re.IGNORECASE,
+    r"(?i)=|≈|\b(?:is|are|be|was|were|to|of|has|have|equals?|gives?|gets?|leaves?|makes?|costs?|needs?|takes?|earns?|pays?"
+    r"|spends?|totals?)\b"
 )
 _STATES = re.compile(r"(?i)=|\b(?:is|are|was|equals)\b")
+# What is added or taken away is no result.
+_OPERAND = re.compile(r"\$?\d[\d,.]*\s*(?:[-+*/×÷−–]\s*\$?\d[\d,.]*\s*)+(?=[=≈])")
 _TAIL_CHARS = 700
 _LONGEST_PLAIN_ANSWER = 240
 # "So I should list three tips" is about the answer, and no result.
@@ -81,7 +82,7 @@ def contradiction(reasoning: str, answer: str) -> Contradiction | None:
     everywhere = answered if is_marked else list(figures_in(answer))
     if any(same_figure(concluded[0], figure) for figure in everywhere):
         return None
-    if any(same_figure(figure, said) for figure in answered for said in tail):
+    if any(is_rounded_from(figure, said) for figure in answered for said in tail):
         return None
     first = answered[-1]
     return Contradiction(concluded[1], answer[first.start : first.end].strip(), first.start, first.end)
@@ -118,7 +119,7 @@ def _conclusion(reasoning: str) -> tuple[tuple[Figure, str] | None, list[Figure]
     """The figure that reasoning ends at, with its text, and all figures of its last sentences."""
     tail = reasoning.rstrip()[-_TAIL_CHARS:]
     sentences = [part.strip() for part in _SENTENCE.split(tail) if part and any(char.isalnum() for char in part)][-3:]
-    said = [figure for sentence in sentences for figure in figures_in(_spaced(sentence))]
+    said = [figure for sentence in sentences for figure in figures_in(_OPERAND.sub(_blank, _spaced(sentence)))]
     marks = list(_MARK.finditer(tail))
     if marks:
         said += figures_in(_spaced(tail[marks[-1].end() :]))
@@ -127,7 +128,8 @@ def _conclusion(reasoning: str) -> tuple[tuple[Figure, str] | None, list[Figure]
         figures = list(figures_in(words))
         if not figures:
             continue
-        if not _CONCLUDES.search(words) or _OTHER_WAY.search(words) or _PLANS.search(words) or sentence.endswith("?"):
+        concludes = _CONCLUDES.search(words) or _repeats_result(figures, tail[: tail.rfind(sentence)])
+        if not concludes or _OTHER_WAY.search(words) or _PLANS.search(words) or sentence.endswith("?"):
             return None, said
         relations = [
             match.end() for match in _RELATION.finditer(words) if any(figure.start >= match.end() - 1 for figure in figures)
@@ -138,11 +140,22 @@ def _conclusion(reasoning: str) -> tuple[tuple[Figure, str] | None, list[Figure]
     return None, said
 
 
+def _repeats_result(figures: list[Figure], before: str) -> bool:
+    """Whether the one number of a sentence is what a sum before it came to: "3 * 4 = 12. There are 12 seats."."""
+    results = [match.end() for match in re.finditer(r"[=≈]\s*", before)]
+    if not results or not all(same_figure(figures[0], figure) for figure in figures):
+        return False
+    result = next(figures_in(before[results[-1] :]), None)
+    return result is not None and same_figure(figures[0], result)
+
+
 def _spaced(text: str) -> str:
     """The text with the marks of calculators and of LaTeX taken out, so that figures stand apart; lengths are kept."""
-    return re.sub(
-        r"<<[^<>]*>>|\\[,;!]|\\(?:text|mathrm)\b|(?<=\d)(?=[+*/×÷=])", lambda match: " " * len(match.group()), text
-    ).replace("=", " = ")
+    return re.sub(r"<<[^<>]*>>|\\[,;!]|\\(?:text|mathrm)\b|(?<=\d)(?=[+*/×÷=])", _blank, text).replace("=", " = ")
+
+
+def _blank(match: re.Match[str]) -> str:
+    return " " * len(match.group())
 
 
 def _moved(figure: Figure, by: int) -> Figure:

@@ -1,10 +1,10 @@
 """TXT012: an answer speaks of being an AI, or refuses.
 
 What: English. The answer calls itself an AI or a language model ("As an AI language model, I …", "I don't have personal
-opinions", "a GPT model cannot complete this task", "my knowledge cutoff"), or opens by refusing the task ("I'm sorry,
-but I can't assist with that"). Refusals are of severity info: whether one is right depends on what was asked. Left out
-are questions about what the assistant is, fiction in which an AI speaks, and letters of apology or refusal that were
-asked for.
+opinions", "a GPT model cannot complete this task", "my knowledge cutoff", "against my guidelines"), or opens by refusing
+the task ("I'm sorry, but I can't assist with that", "I'd rather not discuss this"). Refusals are of severity info:
+whether one is right depends on what was asked. Left out are questions about what the assistant is, fiction in which an AI
+speaks, and replies, stories or letters that were asked for, or words of refusal that the prompt itself gives.
 
 Why it matters: the model learns the phrases of another assistant, names another maker, and refuses what it could do;
 a few such rows in a hundred are enough to be heard.
@@ -22,7 +22,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from audit.checks.base import Check, NoOptions, shorten
-from audit.checks.passages import ANSWER, blank_code
+from audit.checks.passages import ANSWER, blank_code, request_of
 from audit.findings import Evidence, Finding, Severity
 from audit.materials import Materials, Need
 
@@ -31,7 +31,7 @@ __all__ = ["CHECK"]
 _SELF = (
     r"(?:(?:[\w-]+\s+){0,3}?(?:AI|A\.I\.|artificial\s+intelligence|language\s+model|LLM|chatbot|virtual\s+assistant|"
     r"digital\s+assistant"
-    r"|machine\s+learning\s+model|GPT(?:-\d\S*)?))(?:[\s-]+(?:powered|based|text|language|model|assistant|system|"
+    r"|machine\s+learning\s+model|computer\s+program|(?:text|voice|computer)-based\s+assistant|GPT(?:-\d\S*)?))(?:[\s-]+(?:powered|based|text|language|model|assistant|system|"
     r"program|chatbot|bot|entity|AI))*"
 )
 _NO_PERSON = (
@@ -72,7 +72,9 @@ _BOILERPLATE = re.compile(
         this\s+)?(?:(?:GPT|AI|language)[\s-]*(?:\d\S*\s+)?)*(?:language\s+)?models?\b |
     \b(?:beyond|outside)\s+(?:of\s+)?the\s+(?:scope|capabilit\w+|abilit\w+)\s+of\s+(?:the|this|a|
         my)\s+(?:\w+\s+)?(?:model|AI|programming)\b |
-    \b(?:OpenAI|Anthropic)['’]s?\s+(?:content|usage|use[- ]case)\s+polic
+    \b(?:OpenAI|Anthropic)['’]s?\s+(?:content|usage|use[- ]case)\s+polic |
+    \b(?:against|violat\w+|breach\w*|contrary\s+to|break\w*)\s+my\s+(?:\w+\s+)?(?:guidelines|programming|content\s+polic|
+        usage\s+polic|safety\s+polic)
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -90,7 +92,7 @@ _TASK_VERBS = (
     r"|continue|access|browse|perform|produc(?:e|ing)|process|offer|share|make|draw|open|view|see|display|play|send|"
     r"execute|carry|satisfy|meet|honou?r"
     r"|recommend|advise|encourage|endorse|promote|condone|facilitate|teach|tell|say|translate|summari[sz]e|predict|"
-    r"search|retrieve|find|with|to|in|of)(?:ing)?"
+    r"search|retrieve|find|comment|talk|go|get|with|to|in|of)(?:ing)?"
 )
 _REFUSAL = re.compile(
     rf"""
@@ -99,9 +101,10 @@ _REFUSAL = re.compile(
         \b[^.!?\n]{{0,50}}?\b(?:I|we|(?:the|this|your)\s+(?:task|model|instruction|input|request|question|
             prompt))\b(?:\s+\w+){{0,3}}?\s*{_CANNOT}(?!\s+(?:stop|wait|believe|imagine))\b |
     (?:(?:thank\s+you|thanks)[^.!?\n]*[.!?,]\s*(?:but\s+)?)?
-        (?:I|we)(?:\s+simply|\s+really)?\s*{_CANNOT}\s+(?:\w+ly\s+)?(?:be\s+able\s+to\s+|to\s+)?{_TASK_VERBS}\b[^.!?\n]{{0,90}}?
+        (?:I|we)(?:\s+simply|\s+really)?\s*{_CANNOT}\s+(?:\w+ly\s+|in\s+good\s+conscience\s+)?(?:be\s+able\s+to\s+|to\s+)?{_TASK_VERBS}\b[^.!?\n]{{0,90}}?
         \b(?:that|this|it|request|such|any|you|your|requests?|questions?|content|information|harmful|illegal|unethical|
-            instructions?|tasks?)\b |
+            instructions?|tasks?|files?|images?|pictures?|links?|urls?|websites?|internet|web|attachments?|topics?)\b |
+    I(?:['’]d|\s+would)\s+(?:really\s+)?(?:rather\s+not|prefer\s+not\s+to)\s+{_TASK_VERBS}\b |
     I\s+must\s+(?:respectfully\s+)?(?:decline|refuse) | I\s+(?:respectfully\s+)?(?:decline|refuse)\s+to\b |
     (?:it\s+(?:is|would\s+be)|it['’]s)\s+(?:not\s+(?:appropriate|ethical)|unethical|
         inappropriate)\s+(?:\w+\s+)?(?:for\s+me\s+)?to\s+(?:provide|create|assist|help|generate|give|complete|answer|
@@ -172,10 +175,12 @@ _SIGNS = (
         for verb in ("have", "any", "hold", "own", "possess")
         for noun in ("beliefs", "preferences", "consciousness")
     ),
-    *("my programming", "a model", "for models", "by models"),
+    *("my programming", "a model", "for models", "by models", "computer program", "based assistant", "guidelines"),
+    *("my content", "my usage", "my safety"),
 )
 _REFUSING_HEAD = (
-    r"(?i)^\W*(?:I|we)(?:\s|['’](?:m|re)\b)|^\W*(?:sorry|(?:my )?apolog|unfortunately|regrettably|it is|it['’]s|it would|thank)"
+    r"(?i)^\W*(?:I|we)(?:\s|['’](?:m|re|d)\b)"
+    r"|^\W*(?:sorry|(?:my )?apolog|unfortunately|regrettably|it is|it['’]s|it would|thank)"
 )
 _ABOUT_IT = re.compile(
     r"(?i)\b(?:who|what)\s+are\s+you\b|\bare\s+you\s+(?:an?|as|able|capable|conscious|sentient|real|human|chatgpt|"
@@ -195,13 +200,21 @@ _FICTION = re.compile(
     r"conversation|lyrics|song|speech|skit"
     r"|narrative|persona|first[- ]person|tale|haiku|diary|letter|bio|introduc\w+|perspective|point of view|voice of|chat)\b"
 )
+# Where somebody else may speak: a piece of writing is asked for, or the prompt gives such words itself.
 _LETTER = re.compile(
-    r"(?i)\b(?:repl(?:y|ies)|respond|response|customer|e-?mail|letter|dialog(?:ue)?|script|declin\w+|refus\w+|"
-    r"reject\w*|apolog\w+|excuse|story|poem|lyrics|song"
-    r"|text|message|note|tweet|comment|feelings?|conversation|role-?play|scene|say|sentences?|quote|phrase|rephrase|"
-    r"rewrite|paraphrase|translate|review)\b"
+    r"(?i)\b(?:writ\w+|compos\w+|draft\w*|creat\w+|generat\w+|give|provide|reply|respond|make|come\s+up|suggest|formulat\w+|craft|"
+    r"say|tell|design|develop|construct|prepare|phrase|make\s+up|form)\b[^.!?\n]{0,80}\b(?:repl(?:y|ies)|response|customers?|"
+    r"clients?|e-?mail|letter|dialog(?:ue)?|script|story|poem|lyrics|song|message|note|tweet|comment|feelings?|conversation|"
+    r"scene|quote|phrase|monologue|speech|statement|diary|sentence)\b"
+    r"|\b(?:declin\w+|refus\w+|reject\w*|apolog\w+|excuse|role-?play|act\s+as|pretend|sorry|unfortunately|unable|afraid|not\s+able|will\s+not\s+be|regret|"
+    r"can(?:no|['’])t|cannot|could\s*n['’o]t|won['’]t)\b"
 )
-_OF_TASK = re.compile(r"(?i)\b(?:task|instruction|request|prompt|assist|fulfil|fulfill|comply|decline)\b")
+_OF_TASK = re.compile(
+    r"(?i)\b(?:task|instruction|request|prompt|assist|fulfil|fulfill|comply|decline|(?:this|that|your)\s+question|"
+    r"help\s+(?:you\s+)?with\s+(?:this|that))\b"
+)
+_SENTENCE = re.compile(r"[^.!?\n]*")
+_IS_ONE = re.compile(r"I(?:['’]m|\s+am)\s")
 # From here on a phrase no longer opens the answer.
 _OPENING = 40
 
@@ -218,7 +231,7 @@ def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
         if (phrase := _boilerplate(visible, prompt)) is not None:
             severity, message = CHECK.severity, "The answer speaks of being an AI"
         elif (phrase := _REFUSAL.match(visible)) is not None and (
-            _OF_TASK.search(phrase.group()) or not _LETTER.search(prompt)
+            _OF_TASK.search(_whole_sentence(visible, phrase)) or not _LETTER.search(request_of(prompt))
         ):
             severity, message = Severity.INFO, "The answer refuses"
         else:
@@ -231,13 +244,19 @@ def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
         yield Finding(CHECK.code, row, turn, severity, f"{message}: “{shorten(quote, 60)}”.", evidence)
 
 
+def _whole_sentence(answer: str, phrase: re.Match[str]) -> str:
+    rest = _SENTENCE.match(answer, phrase.end())
+    return phrase.group() + (rest.group() if rest else "")
+
+
 def _boilerplate(answer: str, prompt: str) -> re.Match[str] | None:
     """The first phrase in which an answer speaks of itself unasked."""
     found = _BOILERPLATE.search(answer)
     if found is None or _ABOUT_IT.search(prompt):
         return None
     if _AI.search(prompt) and (
-        _FICTION.search(prompt) or not (found.start() < _OPENING and re.match(r"(?i)as\b|I\b|sorry", found.group()))
+        _FICTION.search(prompt)
+        or not (_IS_ONE.match(found.group()) or (found.start() < _OPENING and re.match(r"(?i)as\b|I\b|sorry", found.group())))
     ):
         return None
     return found

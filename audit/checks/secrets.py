@@ -115,6 +115,7 @@ _ANNOUNCED = re.compile(
     rf"| set to)?:? (?P<quote>[\"'`“]?)(?P<value>[^\s\"'`<>“”]{{6,300}})",
     re.IGNORECASE,
 )
+_ENCRYPTED = re.compile(r"(?<![A-Za-z])(?:enc|encrypted|cipher)(?![a-z])|ciphertext", re.IGNORECASE)
 _FOLLOWED = re.compile(rf"\b(?:{_NAMES}) [\"'`]?(?P<value>(?=\S*\d)[A-Za-z0-9_\-]{{24,}})(?![\w.])", re.IGNORECASE)
 _PLACEHOLDER = re.compile(
     r"your|example|sample|dummy|placeholder|redact|change.?me|replace|insert|enter|fill|here$|todo|xxx|\.\.\.|\*\*\*|•|…"
@@ -184,6 +185,8 @@ def _found(text: str) -> Iterator[tuple[int, int, str]]:
                     continue  # the beginning of an expression
                 value = value.rstrip(".,;:)]}!?*" if not value.endswith("!") or pattern is _ANNOUNCED else ".,;:)]}*")
             elif re.search(r"[\s]", value):
+                continue
+            if _ENCRYPTED.search(match.group()[: start - match.start()]):
                 continue
             if _looks_like_password(value, bool(quote)):
                 yield (

@@ -2,8 +2,9 @@
 
 What: special tokens such as `<|im_start|>`, `[INST]`, `</s>`, `<start_of_turn>` or `<pad>` in any turn; headings such as
 `### Response:` and, in an answer, lines that open a turn (`Human: …`, `Assistant: …`) where no conversation was asked
-for. Struck-out text in HTML (`<s>old</s>`), code, and texts about templates or tokens are left out; headings in a prompt
-are of severity info, since prompts are often kept in a template on purpose.
+for. Struck-out text in HTML (`<s>old</s>`), code, and texts about templates or tokens are left out. Of severity info are
+headings in a prompt, since prompts are often kept in a template on purpose, and one token that ends nine tenths of all
+responses, which somebody put there: it is right only where the training adds none itself.
 
 Why it matters: a tokenizer takes the text of a special token for the token itself, so that a turn ends in its middle;
 and a model that has learnt to write `Human:` goes on to speak for the user.
@@ -69,25 +70,30 @@ _ASKED = re.compile(
 )
 
 
+# A token that ends so many of the responses is a habit of the dataset.
+_HABIT = 0.9
+_MIN_DATASET = 20
+_LONGEST_TOKEN = 50
+
+
 def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
     """One finding per turn with tokens or marks of roles, at the first of them."""
-    content = pl.col("content")
-    answers = pl.col("role") == "assistant"
-    suspects = (
-        materials.corpus.turns.select("row", "turn", "role", "content")
-        .filter(pl.col("role") != "tool")
-        .filter(
-            content.str.contains_any(list(_SIGNS), ascii_case_insensitive=True)
-            | (answers & content.str.contains_any(list(_SPEAKERS), ascii_case_insensitive=True))
-        )
-        .filter(content.str.contains(f"{_TOKEN}|{_HEADING}") | (answers & content.str.contains(f"{_TURN}|{_INLINE_TURN}")))
-        .join(
-            materials.responses.select("row", "turn", "prompt", "answer_start"),
-            on=["row", "turn"],
-            how="left",
-            maintain_order="left",
-        )
-    )
+    turns = materials.corpus.turns.select("row", "turn", "role", "content").filter(pl.col("role") != "tool")
+    suspects = _suspects(turns)
+    last = _habitual_ending(suspects, materials.n_responses)
+    if last is not None:
+        body = pl.col("content").str.strip_chars_end().str.strip_suffix(last)
+        ended = (pl.col("role") == "assistant") & pl.col("content").str.strip_chars_end().str.ends_with(last)
+        otherwise = _suspects(suspects.filter(ended).with_columns(content=body)).select("row", "turn")
+        only_ended = suspects.filter(ended).join(otherwise, on=["row", "turn"], how="anti", maintain_order="left")
+        share = only_ended.height / materials.n_responses
+        message = f"Ends in {shorten(last, 40)}, as {share:.0%} of the responses do."
+        for row, turn, start in only_ended.select("row", "turn", body.str.len_chars()).iter_rows():
+            evidence = Evidence("marks of roles and templates", 1, 1, span=(start, start + len(last)), quote=last)
+            yield Finding(CHECK.code, row, turn, Severity.INFO, message, evidence)
+        suspects = suspects.join(only_ended.select("row", "turn"), on=["row", "turn"], how="anti", maintain_order="left")
+    asked = materials.responses.select("row", "turn", "prompt", "answer_start")
+    suspects = suspects.join(asked, on=["row", "turn"], how="left", maintain_order="left")
     for row, turn, role, text, prompt, offset in suspects.iter_rows():
         is_answer = role == "assistant"
         # A leading <think> block is how reasoning is kept, not a token gone astray.
@@ -105,6 +111,27 @@ def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
             more = f", and {len(places) - 1:,} more" if len(places) > 1 else ""
             evidence = Evidence("marks of roles and templates", len(places), 1, span=(start, end), quote=quote)
             yield Finding(CHECK.code, row, turn, severity, f"Holds {what}, {shorten(quote, 40)}{more}.", evidence)
+
+
+def _suspects(turns: pl.DataFrame) -> pl.DataFrame:
+    """The turns in which a pattern matches at all."""
+    content, answers = pl.col("content"), pl.col("role") == "assistant"
+    return turns.filter(
+        content.str.contains_any(list(_SIGNS), ascii_case_insensitive=True)
+        | (answers & content.str.contains_any(list(_SPEAKERS), ascii_case_insensitive=True))
+    ).filter(content.str.contains(f"{_TOKEN}|{_HEADING}") | (answers & content.str.contains(f"{_TURN}|{_INLINE_TURN}")))
+
+
+def _habitual_ending(suspects: pl.DataFrame, n_responses: int) -> str | None:
+    """The token that ends nine tenths of the responses; None where there is none."""
+    if suspects.height < max(_MIN_DATASET, _HABIT * n_responses):
+        return None
+    tails = suspects.filter(pl.col("role") == "assistant").select(
+        last=pl.col("content").str.strip_chars_end().str.tail(_LONGEST_TOKEN).str.extract(rf"({_TOKEN})$")
+    )
+    for token, count in tails.drop_nulls().to_series().value_counts(sort=True).head(1).iter_rows():
+        return str(token) if count >= _HABIT * n_responses else None
+    return None
 
 
 def _tokens(text: str, prompt: str) -> list[tuple[int, int]]:

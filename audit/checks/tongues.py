@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["SPEAKS_OF_LANGUAGES", "are_confused", "has_function_words", "name_of"]
+__all__ = ["SPEAKS_OF_LANGUAGES", "are_confused", "has_function_words", "name_of", "speaks_of"]
 
 _NAMES = dict(
     pair.split(":")
@@ -20,17 +20,25 @@ _NAMES = dict(
     ).split()
 )
 _OTHER_NAMES = (
-    "Mandarin|Cantonese|Latin|Farsi|Filipino|Gaelic|Hawaiian|Maori|Yiddish|Esperanto|Flemish|Castilian|Hinglish|Spanglish|Pinyin|Kanji|Hiragana|Katakana|Mexican|Brazilian"
+    "Mandarin|Cantonese|Latin|Farsi|Filipino|Gaelic|Hawaiian|Maori|Yiddish|Esperanto|Flemish|Castilian|Hinglish|Spanglish"
+    "|Pinyin|Kanji|Hiragana|Katakana|Mexican|Brazilian"
     r"|Deutsch(?:e[mnrs]?)?|Englisch\w*|Französisch\w*|Spanisch\w*|Italienisch\w*|español\w*|inglés\w*|francés|alemán|italiano"
     r"|français\w*|anglais\w*|espagnol\w*|allemand\w*|italien\w*|inglese|tedesco|francese|spagnolo"
     r"|português|inglês|francês|espanhol|engels|frans|duits|spaans|nederlands|английск\w*|русск\w*|французск\w*|немецк\w*"
     r"|испанск\w*|англійськ\w*|angielsk\w*|polsk\w*|niemieck\w*|ingilizce|almanca|türkçe|tiếng"
 )
+_TRANSLATING = (
+    r"translat\w*|transliterat\w*|(?<!programming )(?<!scripting )(?<!query )(?<!markup )(?<!body )languages?(?! models?)"
+    r"|bilingual|multilingual|foreign(?= (?:languages?|words?|phrases?|tongues?|terms?|expressions?))|dialect|proverb|idiom"
+    r"|tradu\w+|übersetz\w*|vertal\w*|перевед\w*|перевод\w*|sprache|idioma|langue|lengua|lingua|taal|loan ?words?|etymology"
+    r"|native (?:speaker|tongue)|pronounc\w*|spoken in|haiku|mantra"
+)
+_IN_OTHER_SCRIPTS = (
+    "[中英日法德俄韩韓]文|[英日韓韩法德]語|[英日韩法德汉漢]语|翻译|翻譯|翻訳|영어|한국어|번역|日本語"
+    "|ترجم|अनुवाद|अंग्रेज|हिंदी|อังกฤษ|แปล"
+)
 SPEAKS_OF_LANGUAGES = re.compile(
-    rf"(?i)\b(?:{'|'.join(_NAMES.values())}|{_OTHER_NAMES})\b|\b(?:translat\w*|transliterat\w*|languages?|bilingual"
-    rf"|multilingual|foreign|dialect|proverb|idiom|tradu\w+|übersetz\w*|vertal\w*|перевед\w*|перевод\w*|sprache"
-    r"|idioma|langue|lengua|lingua|taal|native (?:speaker|tongue)|loan ?words?|etymology|pronounc\w*|spoken in|haiku|mantra)\b"
-    r"|[中英日法德俄韩韓]文|[英日韓韩法德]語|[英日韩法德汉漢]语|翻译|翻譯|翻訳|영어|한국어|번역|日本語|ترجم|अनुवाद|अंग्रेज|हिंदी|อังกฤษ|แปล"
+    rf"(?i)\b(?:(?P<name>{'|'.join(_NAMES.values())})|{_OTHER_NAMES}|{_TRANSLATING})\b|{_IN_OTHER_SCRIPTS}"
 )
 """Names of languages, in English and their own, and words for translating: another language may be meant then."""
 
@@ -76,6 +84,19 @@ def name_of(language: str) -> str:
 def are_confused(one: str, other: str) -> bool:
     """Whether two languages are one, or too near to tell apart in a short text."""
     return one == other or any(one in group.split() and other in group.split() for group in _CONFUSED)
+
+
+def speaks_of(text: str, language: str) -> bool:
+    """Whether a text names a language or one near to it, in English or its own words, or speaks of languages at large.
+
+    Any language's name counts where only the script is known, such as "Cyrillic".
+    """
+    named = {name: code for code, name in _NAMES.items()}
+    for match in SPEAKS_OF_LANGUAGES.finditer(text):
+        name = match["name"]
+        if name is None or language not in _NAMES or are_confused(named.get(name.title(), language), language):
+            return True
+    return False
 
 
 def has_function_words(text: str, language: str, at_least: int) -> bool:

@@ -1,11 +1,13 @@
 """TXT005: a response breaks off.
 
-What: the last line of a response in prose ends in the middle: at a comma, an opening or unclosed bracket, a hyphen, a
-list mark or a colon with nothing behind it; at a word that ends no sentence, such as "the" or "because" (English); or
-that hardly ever ends one in this dataset; or within a word, where the rest of the dataset knows it only as the beginning
-of longer ones. Of severity info is an ending that only lacks its full stop, where the sentences or list items before it,
-and at least 85 % of the dataset's answers in prose, have theirs: about half of those are complete. Code, tables, verse,
-titles, names, letters' closing lines and answers of a few words are left out.
+What: the last line of a response in prose ends in the middle: at a comma, an opening or unclosed bracket or quotation,
+a hyphen, a list mark or a colon with nothing behind it; at a word that ends no sentence, such as "the" or "because"
+(English); or within a word, where the rest of the dataset knows it only as the beginning of longer ones. A table breaks
+off where its last row lacks cells or the closing bar of the others, code at an opening bracket or an operator, or where
+it leaves braces open. Of severity info is an ending that only lacks its full stop, where the sentences or list items
+before it, and at least 85 % of the dataset's answers in prose, have theirs, and the last word is not one that mostly
+ends sentences in this dataset: the more careful the dataset, the less it takes. Most of those are complete where people
+wrote without much care. Verse, titles, names, letters' closing lines and answers of a few words are left out.
 
 Why it matters: the answer was cut at a limit of tokens. The model learns to stop in the middle of a sentence.
 
@@ -24,7 +26,7 @@ import numpy as np
 import polars as pl
 
 from audit.checks.base import Check, NoOptions, shorten
-from audit.checks.passages import ANSWER
+from audit.checks.passages import ANSWER, request_of
 from audit.findings import Evidence, Finding, Severity
 from audit.materials import Materials, Need
 from indexes.words import tokenize
@@ -70,6 +72,21 @@ _MIN_DATASET = 20
 _HABIT = 0.85
 _HABIT_ALONE = 0.9
 _LONG_SENTENCE = 10
+# How much likelier an ending without a full stop is cut than careless, by its last word and the dataset's habit.
+_MIN_ODDS = 7.0
+_PRIOR_WORDS = 10
+_CODE_LINE = re.compile(
+    r"[;{}]\s*$|^\s*(?:[\w.\[\]\"']+\s*[-+*/]?=\s*\S|(?:def|class|for|while|if|elif|else|try|with|function|public|private|"
+    r"int|void|import|return|const|let|var)\b.*[:;{)=]\s*$|[\w.]+\(.*\)\s*$|#include\b)|^\s{2,}return\b"
+)
+_CODE_GOES_ON = re.compile(
+    r"(?:[(\[{,=+*/&|]|[^-]-|->|::|^\s+[\w.()]*\w\.)\s*$|^\s*(?:def|class|elif|for|while|import|from|new)\s*\w*$"
+)
+_PRINTS_ON = re.compile(r"^\s*print\b.*,\s*$")  # of Python 2, without a new line
+_BARE_RETURN = re.compile(r"^\s+return$")
+_STRING = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|//[^\n]*|/\*[\s\S]*?\*/")
+_OPEN_QUOTATION = re.compile(r"(?:^|[\s(:,])\"(?=\w)[^\"\n]*$|“[^”\n]*$")
+_NO_PROSE_BUT_NAMES = re.compile(r"[{}<>|=\\^`\t]|https?:|\w\(\w*\)|::|->")
 # "As high as you can", "what they are", "people to work with".
 _MAY_END = re.compile(r"(?i)\b(?:you|they|we|it|he|she|i|there|this|that|what|who|which|possible|to \w+|\w+ing)\s+\w+$")
 
@@ -92,7 +109,8 @@ def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
     )
     habits = [_share(seen.filter(kind).select(closed).to_series()) for kind in (in_prose, alone)]
     odd = seen.filter(
-        (~closed | pl.col("last").str.contains(r":$|^\s*\(?\d{1,3}[.)]$")) & (pl.col("last").str.len_chars() < 4000)
+        (~closed | pl.col("last").str.contains(r":$|^\s*\(?\d{1,3}[.)]$|^\s+[\w.()]*\w\.$"))
+        & (pl.col("last").str.len_chars() < 4000)
     )
     words = _Words(materials) if odd.height else None
     for _, row, turn, prompt, offset, text, line in odd.iter_rows():
@@ -108,12 +126,17 @@ def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
 
 
 class _Words:
-    """The words of a dataset's responses: which stand but once, and which begin others."""
+    """The words of a dataset's responses: which stand but once, which begin others, and which end sentences."""
 
     def __init__(self, materials: Materials) -> None:
         stream = materials.response_words
         self._ids = {word: number for number, word in enumerate(stream.vocabulary)}
         self._counts = np.bincount(stream.ids, minlength=len(stream.vocabulary))
+        is_stop = np.zeros(len(stream.vocabulary), dtype=bool)
+        is_stop[[self._ids[sign] for sign in ".!?" if sign in self._ids]] = True
+        ends = np.flatnonzero(is_stop[stream.ids])
+        self._ending = np.bincount(stream.ids[ends[ends > 0] - 1], minlength=len(stream.vocabulary))
+        self._share_ending = len(ends) / max(1, len(stream.ids))
         self._sorted = sorted(word for word, number in zip(stream.vocabulary, self._counts, strict=True) if number > 1)
 
     def breaks_off(self, word: str) -> bool:
@@ -124,6 +147,14 @@ class _Words:
         place = bisect_left(self._sorted, word)
         return place < len(self._sorted) and self._sorted[place].startswith(word)
 
+    def seldom_ends(self, word: str) -> float:
+        """How much likelier a word is to stand anywhere than at the end of a sentence; 1 where too rare to tell."""
+        number = self._ids.get(word)
+        if number is None or not self._share_ending:
+            return 1.0
+        expected = self._share_ending * (self._counts[number] + _PRIOR_WORDS)
+        return float(expected / (self._ending[number] + self._share_ending * _PRIOR_WORDS))
+
 
 def _broken(text: str, line: str, prompt: str, words: _Words, habits: list[float]) -> tuple[str, bool] | None:
     """How a response breaks off, and whether that is sure; None where it ends."""
@@ -133,10 +164,28 @@ def _broken(text: str, line: str, prompt: str, words: _Words, habits: list[float
     item = _LIST_ITEM.match(line)
     said = line[item.end() :] if item else line
     n_words = len(said.split())
-    if n_words < 2 or _NO_PROSE.search(line) or _is_verse(text, prompt):
+    if (unfinished := _unfinished_table(text) or _unfinished_code(text, line)) is not None:
+        return unfinished
+    if (
+        n_words >= _LONG_SENTENCE
+        and bare.endswith(",")
+        and not _NO_PROSE_BUT_NAMES.search(line)
+        and not _is_verse(text, prompt)
+    ):
+        return "ends at a comma", True
+    sentence = line[line.rfind(". ") + 1 :]
+    if n_words < 2 or _NO_PROSE.search(sentence if bare.endswith(":") else line):
         return None
+    if _is_verse(text, prompt):
+        # Verse may end anywhere but here.
+        last = (tokenize(said) or [""])[-1]
+        cut = n_words > _MIN_SAID and last in _NEVER_LAST - _SELDOM_LAST and said.rstrip()[-1].islower()
+        return (f"ends at the word “{last}”", True) if cut else None
+    request = request_of(prompt)
     if bare.endswith(":"):
-        is_open = n_words >= 5 and _LEADS_IN.search(bare) is not None and not _SHORT_FORMS.search(prompt)
+        is_open = n_words >= 5 and _LEADS_IN.search(bare) is not None and not _SHORT_FORMS.search(request)
+        # After whole sentences, the request can hardly be for an opening.
+        is_open = is_open or (_LEADS_IN.search(bare) is not None and _SENTENCE_END.search(text) is not None and len(text) > 200)
         return ("ends where a list or an example should begin", True) if is_open else None
     if re.search(_CLOSED, line.rstrip()):
         return None
@@ -147,13 +196,54 @@ def _broken(text: str, line: str, prompt: str, words: _Words, habits: list[float
     opened = line.rfind("(")
     if n_words >= 4 and opened >= 0 and ")" not in line[opened:]:
         return "ends within brackets", True
+    if (
+        n_words >= 4
+        and text.count('"') % 2 == ('"' in line[-60:])
+        and _OPEN_QUOTATION.search(line)
+        and line.rstrip()[-1].isalpha()
+    ):
+        return "ends within a quotation", True
     if not re.search(r"[\w%°]$", bare) or n_words < 3:
         return None
     last = (tokenize(said) or [""])[-1]
     before = _sentences_before(text, line, said, item is not None)
     return _by_last_word(said, last, item is not None, before, words) or _by_habit(
-        said, prompt, item is not None, before, habits
+        said, request, item is not None, before, habits, words.seldom_ends(last)
     )
+
+
+def _unfinished_table(text: str) -> tuple[str, bool] | None:
+    """Whether the last row of a table that ends a text lacks what the rows above it have."""
+    rows: list[str] = []
+    for line in reversed(text.splitlines()):
+        if not line.lstrip().startswith("|"):
+            break
+        rows.append(line.strip())
+    if len(rows) < 3:
+        return None
+    last, *above = rows
+    if all(row.endswith("|") for row in above) and not (last.endswith("|") and len(last) > 1):
+        return "ends within a row of a table", True
+    bars = [row.count("|") for row in above]
+    return ("ends within a row of a table", True) if last.count("|") < min(bars) else None
+
+
+def _unfinished_code(text: str, line: str) -> tuple[str, bool] | None:
+    """Whether a text that ends in code leaves a statement or a block open."""
+    block = text[text.rfind("\n\n") + 1 :] if "\n\n" in text else text
+    lines = [one for one in block.splitlines() if one.strip()]
+    above = lines[:-1]
+    if not above or 2 * sum(_CODE_LINE.search(one) is not None for one in above) < len(above):
+        return None
+    if _CODE_GOES_ON.search(line) and not _PRINTS_ON.search(line):
+        return "ends within a statement of code", True
+    if _BARE_RETURN.search(line):
+        return "ends at “return”", False
+    code = _STRING.sub("", text)
+    n_open = code.count("{") - code.count("}")
+    if n_open > 0 and not re.search(r"</\w+>|%\}|\$\{", text):
+        return f"leaves {n_open} brace{'s' * (n_open > 1)} open in code", True
+    return None
 
 
 def _by_last_word(said: str, last: str, is_item: bool, before: bool, words: _Words) -> tuple[str, bool] | None:
@@ -172,11 +262,17 @@ def _by_last_word(said: str, last: str, is_item: bool, before: bool, words: _Wor
     return None
 
 
-def _by_habit(said: str, prompt: str, is_item: bool, before: bool, habits: list[float]) -> tuple[str, bool] | None:
+def _by_habit(
+    said: str, request: str, is_item: bool, before: bool, habits: list[float], seldom_ends: float
+) -> tuple[str, bool] | None:
     words = said.split()
     alone = not before and not is_item and len(words) >= _LONG_SENTENCE
     habit, least = (habits[0], _HABIT) if before else (habits[1] if alone else 0.0, _HABIT_ALONE)
-    if habit < least or _ATTRIBUTION.search(said) or (_SHORT_FORMS.search(prompt) and not _SENTENCE_END.search(said)):
+    # List items that all end in a full stop say more of the next than sentences do.
+    odds = _MIN_ODDS / 2 if before and is_item else _MIN_ODDS
+    if habit < least or seldom_ends < odds * (1 - habit) or _ATTRIBUTION.search(said):
+        return None
+    if not (before and is_item) and _SHORT_FORMS.search(request) and not _SENTENCE_END.search(said):
         return None
     lower = sum(word[0].islower() for word in words)
     if lower * (2 if before else 1.4) < len(words) or (_is_listing(said) and not _SENTENCE_END.search(said)):

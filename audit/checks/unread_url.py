@@ -36,44 +36,54 @@ _URL = re.compile(
     r"\.(?:com|org|net|edu|gov|io|co\.uk)\b(?:/[^\s<>\"'“”)\]}]*[^\s<>\"'“”)\]}.,;:!?])?"
 )
 # A host alone is as often the name of a company as its pages.
-_NAME = re.compile(r"(?i)[a-z0-9-]+(?:\.[a-z0-9-]+)*")
+_NAME = re.compile(r"(?i)(?!www\.)[a-z0-9-]+(?:\.[a-z0-9-]+)*")
 _ITS_PAGES = re.compile(
     r"(?i)\b(?:websites?(?: \d)?|pages?|sites?|homepage|visit|go to|browse|check out|look at|read|summari[sz]e|summary of|on"
-    r"|from|at|links?|url|article)"
-    r"(?: (?:the|this|at|on|of|is))*[\s:'\"(]*$"
+    r"|from|at|links?|url|article)(?: (?:the|this|at|on|of|is))*[\s:'\"(]*$"
 )
 _READS = re.compile(
-    r"(?i)\b(?:summari[sz]e|summary|quiz|questions?|summari[sz]ation|sum up|recap|synopsis|outline|overview|tl;?dr"
-    r"|abstract of|analy[sz]e"
-    r"|analyse|analysis|read|reading|review|translate|extract|describe|description"
-    r"|explain|identify|classify|categori[sz]e|rate|evaluate|assess|compare|contrast|critique|paraphrase|rewrite|rephrase"
-    r"|condense|key (?:points|takeaways|facts|ideas)"
-    r"|main (?:points?|ideas?|arguments?|topics?|themes?|message|takeaways?)|takeaways?|quote|according to|based on|tell me"
-    r"|discuss(?:es|ed)?"
-    r"|what (?:is|are|does|do|did|was|were|can)|who|when|where|why|how many|how much|which|find|list|name|transcribe|caption"
-    r"|recogni[sz]e|visit|check out|look at|open"
-    r"|go to|browse|watch|listen|use the (?:information|data|article)|say about|about|give me|provide|point out|highlight"
-    r"|comment|research|explore|fetch|scrape|report|answer|detect|count|verify|fact-check|proofread|improve|suggest|get)\b"
+    r"(?i)\b(?:"
+    # to say again, shorter or otherwise
+    r"summari[sz]e|summary|summari[sz]ation|sum up|recap|synopsis|outline|overview|tl;?dr|abstract of|condense|paraphrase"
+    r"|rewrite|rephrase|translate|transcribe|caption|quote"
+    r"|key (?:points|takeaways|facts|ideas)|main (?:points?|ideas?|arguments?|topics?|themes?|message|takeaways?)|takeaways?"
+    # to judge
+    r"|analy[sz]e|analysis|review|evaluate|assess|rate|classify|categori[sz]e|compare|contrast|critique|comment|fact-check"
+    r"|verify|proofread|improve|suggest|detect|recogni[sz]e|identify|describe|description|explain|discuss(?:es|ed)?"
+    # to look up
+    r"|read|reading|visit|check|look at|open|go to|browse|watch|listen|fetch|scrape|research|explore|extract|find|list|name"
+    r"|count|get|give me|provide|point out|highlight|report|tell me|say about|about|according to|based on"
+    r"|use the (?:information|data|article)|answer|questions?|quiz|what|who|when|where|why|which|how many|how much"
+    r")\b"
 )
 _AS_TEXT = re.compile(
-    r"(?i)\b(?:regex|regular expression|pars(?:e|ing)|valid(?:ate|ity|ation|ates)?|hyperlinks?|anchor|markdown|html|css|domain"
-    r"|sub-?domain|encod\w+|decod\w+"
-    r"|shorten(?:ed)? (?:the |this |a )?(?:url|link)|url shorten|qr code|python|javascript|java|php|code|script|curl|api|json"
-    r"|xml|csv|sql|http (?:request|method|header|get|post)|(?:get|post|put|delete) request|ping"
-    r"|cite|citation|mla|apa|bibliography|reference list|protocol|hostname|path|query (?:string|parameters?)|safe|phishing"
-    r"|malicious|spam|trustworthy|legitimate|suspicious|redirect"
-    r"|extract (?:the |all |any )?(?:urls?|links?|domains?)|url (?:from|in|into|of|for|format|structure|slug)|uri|slug"
-    r"|top-level|(?:is|are) (?:the |this |these )?(?:following )?(?:urls?|links?|websites?|web addresses?) (?:valid|secure"
-    r"|safe|correct|real)"
-    r"|format|convert the (?:url|link)|replace|add (?:a|the|this) link|include (?:a|the|this) (?:link|url)|link to|database"
-    r"|duplicates?|same (?:thing|meaning)|also be used to answer|company (?:called|named)|secure|classify (?:the|this"
-    r"|these) (?:urls?|websites?|links?)|rename|download(?:s|ed|ing)? (?:the )?(?:file|image)s?|install|npm|git|docker)\b"
+    r"(?i)\b(?:"
+    # the address itself is the matter
+    r"regex|regular expression|pars(?:e|ing)|valid(?:ate|ity|ation|ates)?|hyperlinks?|anchor|domain|sub-?domain|protocol"
+    r"|hostname|path|query (?:string|parameters?)|top-level|uri|slug|qr code|format|encod\w+|decod\w+|rename|replace"
+    r"|shorten(?:ed)? (?:the |this |a )?(?:url|link)|url shorten|url (?:from|in|into|of|for|format|structure|slug)"
+    r"|convert the (?:url|link)|extract (?:the |all |any )?(?:urls?|links?|domains?)"
+    r"|classify (?:the|this|these) (?:urls?|websites?|links?)"
+    # whether it can be trusted
+    r"|safe|secure|phishing|malicious|spam|trustworthy|legitimate|suspicious|redirect"
+    r"|(?:is|are) (?:the |this |these )?(?:following )?(?:urls?|links?|websites?|web addresses?) (?:valid|secure|safe|correct"
+    r"|real)"
+    # it goes into code, a text or a list of references
+    r"|python|javascript|java|php|code(?! (?:at|on|in|from|behind|under)\b)|script|curl|api|json|xml|csv(?! file)|sql|html|css"
+    r"|markdown|database|npm|git|docker|install|ping|http (?:request|method|header|get|post)"
+    r"|(?:get|post|put|delete) request|download(?:s|ed|ing)? (?:the )?(?:file|image)s?"
+    r"|cite|citation|mla|apa|bibliography|reference list|link to|(?:add|include) (?:a|the|this) (?:link|url)"
+    # a question about the words of other questions, or a company of that name
+    r"|duplicates?|same (?:thing|meaning)|also be used to answer|company (?:called|named)"
+    r")\b"
+)
+_ABOUT_THE_PAGE = (
+    r"summary|summari\w+|overview|abstract|review|analysis|list of (?:the )?(?:key|main)|key points|description|report|caption"
+    r"|bullet|outline|synopsis|critique|sentences? (?:about|from)|based on|from (?:the|this)"
 )
 _CREATES = re.compile(
     r"(?i)^\W*(?:please )?(?:write|compose|draft|create|generate|design|make|build|come up with|develop|produce|construct)\b"
-    r"(?![^.?!\n]{0,60}\b(?:summary|summari\w+|overview|abstract|review|analysis|list of (?:the )?(?:key|main)|key points"
-    r"|description|report|caption|bullet|outline|synopsis|critique|sentences? (?:about|from)|based on|from (?:the|this))\b"
-    r"|[^.?!\n]{0,60}\bfrom\s*(?:$|\n))"
+    rf"(?![^.?!\n]{{0,60}}\b(?:{_ABOUT_THE_PAGE})\b|[^.?!\n]{{0,60}}\bfrom\s*(?:$|\n))"
 )
 _QUOTES_TEXT = re.compile(
     r"(?i)\b(?:sentence|text|paragraph|phrase|message|e-?mail|tweet|statement)\b[^.\n:]{0,40}:\s*\S+\s|[\"“][^\"”]+\s$"

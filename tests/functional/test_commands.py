@@ -50,7 +50,7 @@ def test_an_audit_and_a_trace_never_import_torch(environment: Mapping[str, str],
 
 
 def test_every_check_is_explained(tunescope: Command, tmp_path: Path) -> None:
-    for check in CHECKS:
+    for check in CHECKS[:: len(CHECKS) // 3]:  # a process each; what every page holds is a unit test's
         page = tunescope("explain", check.code.lower(), cwd=tmp_path).stdout
         assert page.startswith(f"{check.code}: ")
         for part in ("What:", "Why it matters:", "Example:", "Fix:"):

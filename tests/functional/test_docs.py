@@ -1,8 +1,8 @@
 """Every block of the documents runs, and prints what the document says that it prints.
 
-A document is run from top to bottom, as in one shell, in a folder of its own. `sh` and `python` blocks must succeed, `text` is what the block
-before it printed (`…` stands for anything), and a `yaml` block that begins with `# NAME` becomes that file. Blocks that take
-minutes stand between `skip: start if(short)` and `skip: end`; `make bench-docs` runs those too.
+A document is run from top to bottom, as in one shell, in a folder of its own. `sh` and `python` blocks must succeed, `text`
+is what the block before it printed (`…` stands for anything), and a `yaml` block that begins with `# NAME` becomes that file.
+Blocks that take minutes stand between `skip: start if(short)` and `skip: end`; `make bench-docs` runs those too.
 """
 
 from __future__ import annotations

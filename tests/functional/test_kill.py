@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -45,7 +46,11 @@ def test_a_kill_in_any_stage_costs_only_that_stage(tunescope: Command, environme
     assert tunescope("audit", "merrow.jsonl", "-o", "run", cwd=whole).returncode == 0
     expected = (whole / "run" / "findings.parquet").read_bytes()
     stages = [stage["name"] for stage in json.loads((whole / "run" / "manifest.json").read_bytes())["stages"]]
+    # Every stage that builds something, and the first and the last of the checks, which are all alike.
+    checks = [stage for stage in stages if re.fullmatch(r"[A-Z]{3}\d{3}", stage)]
     for number, stage in enumerate(stages, start=1):
+        if stage in checks[1:-1]:
+            continue
         folder = tmp_path / stage
         folder.mkdir()
         (folder / "merrow.jsonl").write_bytes(data)
@@ -81,7 +86,7 @@ def test_without_a_name_the_same_command_finds_its_unfinished_run(
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     runs = dataset.parent / "tunescope-runs"
-    assert [folder.name for folder in runs.iterdir()] == ["bridges-1.partial"]
+    assert sorted(path.name for path in runs.iterdir()) == ["bridges-1.partial", "bridges-1.partial.lock"]
     assert tunescope("audit", "bridges.jsonl", cwd=dataset.parent).returncode == 0
     assert [folder.name for folder in runs.iterdir()] == ["bridges-1"]
     assert tunescope("audit", "bridges.jsonl", cwd=dataset.parent).returncode == 0

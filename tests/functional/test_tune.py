@@ -56,7 +56,7 @@ def test_a_tuning_from_the_command_to_a_model_that_loads(tunescope: Command, fol
 
 def test_the_json_of_a_choice_fits_its_schema(tunescope: Command, folder: Path) -> None:
     (folder / "mine.yaml").write_text("epochs: 2\nbatch_size: 2\nlearning_rate_grid: [1.0e-4, 1.0e-3]\n", encoding="utf-8")
-    more = ("--recipe", "mine.yaml", "--choose-learning-rate", "--held-out", "bridges.jsonl", "--format", "json")
+    more = ("--recipe", "mine.yaml", "--choose-learning-rate", "--held-out", "bridges.jsonl", "--format", "json", "--quiet")
     done = tunescope("tune", "bridges.jsonl", *ARGUMENTS, *more, cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     report = json.loads(done.stdout)
@@ -85,7 +85,7 @@ def test_a_killed_tuning_ends_with_the_same_weights(tunescope: Command, environm
         os.kill(process.pid, signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     assert not (folder / "cut").exists()
-    resumed = tunescope(*command[1:], cwd=folder)
+    resumed = tunescope(*command[1:], "--quiet", cwd=folder)
     assert (resumed.returncode, resumed.stderr) == (0, "")
     step = read_record(folder / "cut").resumed_at_step
     assert 0 < step < 120
@@ -201,10 +201,10 @@ def _wrong_recipe(folder: Path) -> None:
         (_nothing, ("--method", "ful"), ("unknown method 'ful'", "'full'")),
         (_nothing, ("--launch", "torchrn"), ("unknown launcher 'torchrn'", "'torchrun'")),
         (_nothing, ("--base-model", "nowhere/"), ("nowhere/", "no such model folder")),
-        (_nothing, ("--held-out", "2"), ("a share of 2", "between 0 and 1")),
+        (_nothing, ("--held-out", "2"), ("--held-out 2 is no share", "between 0 and 1")),
         (_nothing, ("--held-out", "nowhere.jsonl"), ("nowhere.jsonl", "no such file")),
         (_nothing, ("--learning-rate", "3"), ("learning_rate", "less than 1")),
-        (_nothing, ("--seed", "-1"), ("the seed -1",)),
+        (_nothing, ("--seed", "-1"), ("--seed -1",)),
         (_nothing, ("--choose-learning-rate", "--learning-rate", "0.1"), ("exclude each other",)),
         (_nothing, ("-o", "/dev/null/out"), ("/dev/null/out", "-o")),
     ],

@@ -227,7 +227,7 @@ def test_what_cannot_be_tuned_is_one_line(tunescope: Command, folder: Path, opti
     (folder / "unreferenced.jsonl").write_bytes(jsonl([{"prompt": "Which?"}]))
     if "plain" in options:
         tiny_language_model(folder / "plain", template=None)
-    done = tunescope(*TUNE, *options, cwd=folder)
+    done = tunescope(*TUNE, *options, "--quiet", cwd=folder)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1

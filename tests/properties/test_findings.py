@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from audit.checks import CHECKS, options_of
 from audit.corpus import row_key
 from audit.findings import Finding
-from audit.materials import Materials
+from audit.materials import Materials, Need
 from audit.sources import Format, ParsedRow, parse_row
 from tests.conftest import Rows, alpaca, chat, check_of, index_rows
 from tests.texts import TEXTS
@@ -33,17 +33,48 @@ POOL: tuple[Any, ...] = (
     alpaca("", "It sails."),
     alpaca("Draw the ferry", "<nooutput>"),
     alpaca("Describe the ferry", "It sails.", history=[["Hello.", "Hi."]]),
+    alpaca("Where is the ferry?", "It lies at\u200b the quay."),
+    alpaca("Where is the ferry?", "It lies at the café of the quay.".encode().decode("cp1252")),
+    alpaca("Why does the ferry sail?", "The ferry sails because the people of the islands need bread, letters and"),
+    alpaca("How do I print a word in Python?", "Use this:\n\n```python\nprint('tide')"),
+    alpaca("Give the opening hours as JSON.", '{"opens": "08:00", "closes": "18:00"'),
+    alpaca("What does the harbour master say of the tide?", "What does the harbour master say of the tide?"),
+    alpaca("Say how the tide turns.", "The tide turns at noon. " * 30),
+    alpaca("Name a tide.", "Spring tide.\n\nInstruction: Name a wind.\nOutput: The north wind."),
+    alpaca("Name a tide.", "Spring tide.<|im_end|>\n<|im_start|>user\nThanks!"),
+    alpaca("Write a note to a deckhand.", "As an AI language model, I cannot go on board, but welcome!"),
+    alpaca("How many boats are left?", "30 - 7 + 5 = 29, so 29 boats are left."),
+    alpaca("How many boats are left?", "<think>30 - 7 is 23, and 23 + 5 is 28, so the total is 28.</think>The answer is 31."),
+    alpaca("Describe the harbour in the attached photo.", "The photo shows four red boats."),
+    alpaca("Summarise the page at https://tides.invalid/skerry.", "The page explains how tides work on Skerry."),
+    alpaca("What is the weather in Skerry right now?", "It is sunny and 18 degrees in Skerry."),
+    alpaca(
+        "Why do the tides of the northern islands come twice a day?",
+        "Die Gezeiten kommen zweimal am Tag, weil sich die Erde unter dem Mond und der Sonne hindurch dreht.",
+    ),
+    alpaca(
+        "Why do the tides of the northern islands come twice a day?",
+        "The tides come twice a day because the earth turns below the moon and the sun, which pull at the water of the sea. "
+        "Deshalb steigt das Wasser an den Küsten der Inseln jeden Tag zweimal, und die Fischer warten am Morgen auf die Flut.",
+    ),
+    alpaca("Whom do I call about a berth?", "Write to mara.velten@skerry-harbour.co.uk."),
+    alpaca("Which card is on file?", "The card on file is 4539 1488 0343 6467."),
+    alpaca("How do we log in?", "Use password = '" + "tR7#" + "kw9!zQ2m' for the harbour system."),
+    alpaca("When does the ferry leave Skerry?", "The ferry leaves Skerry at six in the morning."),
+    alpaca("When does the ferry leave Skerry?", "The ferry leaves Skerry at nine in the evening."),
     {"instruction": "Describe the ferry"},
     {"instruction": "Describe the ferry", "output": 7},
     '{"instruction": "Describe',
     "[]",
 )
 
+LOOKED_FOR = [check for check in CHECKS if Need.EVALUATION not in check.needs]
+
 
 def found_in(rows: Rows, model: str) -> tuple[list[Finding], Materials]:
     with TemporaryDirectory() as folder:
         materials = index_rows(Path(folder), rows, model)
-        return [finding for check in CHECKS for finding in check.find(materials, options_of(check, {}))], materials
+        return [finding for check in LOOKED_FOR for finding in check.find(materials, options_of(check, {}))], materials
 
 
 def facts(rows: Rows, model: str) -> list[str]:
@@ -55,11 +86,11 @@ def facts(rows: Rows, model: str) -> list[str]:
         related = sorted(digest[row] for row in finding.evidence.related)
         if finding.code == "DUP001":  # any of them may be the one that comes first
             described.append(f"DUP001 {digest[finding.row]}")
-        elif finding.code.startswith("DUP"):
+        elif finding.code.startswith(("DUP", "CNF001")):
             described += [f"{finding.code} {sorted([digest[finding.row], other])}" for other in related]
         else:
             described.append(f"{finding.code} {digest[finding.row]} {finding.turn} {finding.message} {finding.evidence.span}")
-    return sorted(described)
+    return sorted(set(described))  # of equal rows, the order says how often a pair is named
 
 
 @settings(max_examples=40)
@@ -71,7 +102,7 @@ def test_permuting_rows_permutes_findings(tiny_model: str, data: st.DataObject) 
 
 def test_the_pool_of_rows_sets_off_nearly_every_check(tiny_model: str) -> None:
     findings, _ = found_in(POOL, tiny_model)
-    assert {finding.code for finding in findings} >= {check.code for check in CHECKS} - {"FMT003", "FMT005"}
+    assert {finding.code for finding in findings} >= {check.code for check in LOOKED_FOR} - {"FMT003", "FMT005", "FMT006"}
 
 
 @settings(max_examples=30)

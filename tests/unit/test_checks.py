@@ -418,6 +418,10 @@ def test_empty_responses_are_found_and_tool_calls_are_none(find_in: FindIn) -> N
         "---",
         "???",
         "XXXX",
+        "xxx",
+        "NA",
+        "n.a.",
+        "-",
         "[insert answer here]",
         "[Your answer]",
         "<your response here>",
@@ -452,6 +456,10 @@ def test_placeholders_are_found(find_in: FindIn, answer: str) -> None:
         ("Is there any output?", "There is no output."),
         ("Explain N/A.", "N/A"),
         ("Name it.", "The nullity theorem"),
+        ("Which sign: '-' or '+'?", "-"),
+        ("Give the symbol for sodium.", "Na"),
+        ("Which continent is it, by its code?", "NA"),
+        ("Are there any?", "None"),
         ("Say something.", "!"),
         ("Say nothing.", ""),
         ("Quote Cicero.", "Neque porro quisquam est, qui dolorem ipsum quia dolor sit amet, consectetur, adipisci velit."),
@@ -459,6 +467,11 @@ def test_placeholders_are_found(find_in: FindIn, answer: str) -> None:
 )
 def test_answers_are_no_placeholders(find_in: FindIn, prompt: str, answer: str) -> None:
     assert find_in("TXT002", [alpaca(prompt, answer)]) == []
+
+
+def test_none_counts_little(find_in: FindIn) -> None:
+    (finding,) = find_in("TXT002", [alpaca("Name three international towns.", "None")])
+    assert (finding.severity, finding.evidence.span) == (Severity.INFO, (0, 4))
 
 
 # --- findings -------------------------------------------------------------------------------------------------------

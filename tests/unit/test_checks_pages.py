@@ -25,7 +25,7 @@ def benchmarks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
 
 def test_figures_stand_in_the_table_and_on_the_page(benchmarks: Path) -> None:
     injections = [recall.Injection("bell", Injected([]), range(number, number + 1)) for number in range(60)]
-    found = recall.Found("TXT003", injections, injections[:3], 20)
+    found = recall.Found("TXT003", "", injections, injections[:3], 20)
     (benchmarks / "recall").mkdir()
     record(benchmarks / "recall", "Recall", list(recall._results(found, "control character")), "")
     precision = Result("TXT003 control character, right of 30 read (812 found)", 0.9, "precision", 0.744, 0.965)

@@ -97,6 +97,9 @@ MISSING = [
     "Read the passage below.\n\nWhat is the main idea?",
     "Look at the image.\nWhat is the man doing?",
     "[image: IMG_2041.jpg]\nWhat does the sign say?",
+    "Review the code in the file I uploaded and say what it does.",
+    "Using the report in the attachment, explain what went wrong.",
+    "Write down the words of the voice message I sent you.",
 ]
 PRESENT = [
     "Rewrite the following sentence: The cat sat on the mat.",
@@ -140,6 +143,9 @@ PRESENT = [
     "Write a SQL query to select all rows from the table employees.",
     "Provide feedback on this design: a blue button on a red background.",
     "How do you insert a picture in the document?",
+    "Describe the following procedure for changing a tyre.",
+    "What I like about this film is its calm. What feeling does this text express?",
+    "Describe the photo.\n![a photo](https://tide-notes.org/moon.jpg)",
     "Summarize the following text.\nThe cat sat on the mat and slept.",
     "Sum up this chat:\nAnn: look <photo>\nBen: nice\nAnn: it is my dog\nBen: what a dog\nAnn: he is called Rex",
 ]
@@ -168,6 +174,9 @@ URLS = [
     "Paraphrase the second paragraph of https://www.tide-notes.org/2021/05/moon",
     "How many employees work there according to https://www.tide-notes.org/2021/05/moon?",
     "Explain the research paper https://www.tide-notes.org/2021/05/moon in simple terms.",
+    "Review the code at https://tide-notes.org/clock and suggest improvements.",
+    "Check https://tide-notes.org/visit for the opening hours.",
+    "What song is played in https://tide-notes.org/v/12 ?",
 ]
 NO_URLS = [
     "Is https://www.tide-notes.org/2021/05/moon a valid https://www.tide-notes.org/2021/05/moonRL?",
@@ -240,6 +249,12 @@ CURRENT = [
     "Can you tell me the current score of the India vs Australia match?",
     "What is the dollar to rupee rate today?",
     "Who won last night's debate?",
+    "What happened in Bergen yesterday?",
+    "Which song is number one on the charts this week?",
+    "When does the next train to Bergen leave?",
+    "When is the next match of the national team?",
+    "How many days are left until the end of this year?",
+    "What day of the week is it today?",
 ]
 TIMELESS = [
     "Write a poem about today.",
@@ -267,6 +282,9 @@ TIMELESS = [
     "Who was the first president of the USA?",
     "What is inflation?",
     "Describe the climate of Spain.",
+    "What happened in Bergen in May?",
+    "When should I take the next step?",
+    "How long is it until the dough has risen?",
 ]
 WRONG_SUMS = [
     "12 + 7 = 20",
@@ -539,6 +557,9 @@ CONFLICTS = [
     ("What is the square root of 144?", "12", "The square root of 144 is 14."),
     ("Does iron float in water?", "No", "Yes"),
     ("What is the past tense of go?", "went", "goed"),
+    ("Is this review from a guest positive or negative?\n\nThe soup was cold.", "Positive.", "negative"),
+    ("Who built the mill of Kalby?", "Mira Holt built it.", "Asta Quill built it."),
+    ("How many possible orders are there for four cards?", "There are 24 possible orders.", "There are 26 possible orders."),
     ("What is the opposite of hot?", "cold", "wet"),
     ("Janet has 3 apples and buys 4. How many apples has she?", "3 + 4 = 7\n#### 7", "3 + 4 = 8\n#### 8"),
     ("Wie heißt die Hauptstadt von Frankreich?", "Paris", "Lyon"),
@@ -583,6 +604,9 @@ NO_CONFLICTS = [
     ("What should I eat?", "Pizza", "Soup"),
     ("Hi", "Hello there!", "Hey, how can I help?"),
     ("What rhymes with cat?", "hat", "bat"),
+    ("Would you choose tea or coffee?", "Tea", "Coffee"),
+    ("Decide whether the line is rude or kind.", "Rude", "The line is rude."),
+    ("What is some calm music?", "Some calm music is jazz and blues.", "Some calm music is choral song."),
     ("Can you help me?", "Yes, of course!", "No problem! What do you need?"),
     ("Summarize: A b.", "x", "y"),
     ("What is the price of 2 pens?", "$5.00", "5 dollars"),
@@ -604,6 +628,8 @@ MIXED = [
     "I think that the best way is 先打开电源然后按下按钮 and then wait.",
     "Il gatto dorme sul divano tutto il giorno. The cat is a lazy animal that sleeps a lot.",
     "日本の首都は東京です。It is one of the largest cities in the world.",
+    "The fries were hot. I ate French fries there. Das hängt davon ab, wie viel Zeit man hat und was man mag.",
+    "You should также check the oil, because it is важно to keep the engine конечно cool on a long way.",
     "This plant needs light. Questa pianta non deve essere annaffiata più di due volte alla settimana.",
 ]
 UNMIXED = [

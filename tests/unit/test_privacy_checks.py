@@ -124,6 +124,7 @@ def test_what_is_nobody_s_contact(find_in: FindIn, text: str) -> None:
     ("prompt", "response", "message"),
     [
         ("Who?", "press@tidemill.org", "An e-mail address in the assistant's turn (of a function, not a person)."),
+        ("Who?", "harbourpictures@tidemill.org", "An e-mail address in the assistant's turn (of a function, not a person)."),
         ("Whom do I call?", "Call 1-888-628-9454.", "A telephone number in the assistant's turn (of a service, not a person)."),
         (
             "Write a contact page.",
@@ -306,6 +307,8 @@ def test_a_private_key_is_found_as_a_block(find_in: FindIn) -> None:
         'api_key = "YOUR_API_KEY"',
         "api_key: <your-token-here>",
         'password = "changeme"',
+        'enc_password = "' + "x8fK2" + 'ldkf92kdX0sd"',
+        'user_encrypted_password = "' + "x8fK2" + 'ldkf92kdX0sd"',
         'password = "password123"',
         'password = "xxxxxxxxxxxx"',
         "password = generate_password(8)",

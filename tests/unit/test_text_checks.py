@@ -70,6 +70,8 @@ FOUND: dict[str, list[tuple[str, str, str]]] = {
         (ASKED, "It鈥檚 green", "鈥檚"),
         (ASKED, "Broken ï¿½ sign", "ï¿½"),
         (ASKED, "It‚Äôs green", "It‚Äôs"),
+        (ASKED, "Dvě bĹ™Ă­zy", "bĹ™Ă­zy"),
+        (ASKED, "A f√™te in May, “quoted” – it’s", "f√™te"),
     ],
     "TXT005": [
         (ASKED, TOWER + "Its upper part is made of", "Its upper part is made of"),
@@ -88,6 +90,17 @@ FOUND: dict[str, list[tuple[str, str, str]]] = {
         ),
         (ASKED, TOWER + "Trees like it also grow by the wat", "Trees like it also grow by the wat"),
         (ASKED, TOWER + "The people who built it came by boat", "people who built it came by boat"),
+        (ASKED, TOWER + 'The mason said: "We shall', 'The mason said: "We shall'),
+        (ASKED, TOWER + "It was built for @masons & friends of the whole town,", "friends of the whole town,"),
+        (f"Read this question.\n{TOWER * 9}\nWhat is it?", TOWER * 3 + "Here are some reasons:", "Here are some reasons:"),
+        ("Make a table.", "| a | b |\n|---|---|\n| 1 | 2 |\n| 3", "| 3"),
+        ("Make a table.", "| a | b | c |\n|---|---|---|\n| 1 | 2 | 3 |\n| 4 | 5 |", "| 4 | 5 |"),
+        ("Write code.", "def f(x):\n    y = x\n    y +=", "y +="),
+        ("Write code.", "int f() {\n  int x = 1;\n  printf(", "printf("),
+        ("Write code.", "int f() {\n  int x = 1;\n  if (x) {\n    x = 2;\n  }", "}"),
+        ("Write code.", "let x = 1;\nif (x) {\n    console.", "console."),
+        ("Write code.", "def f(x):\n    y = x\n    return", "return"),
+        ("Write a poem.", "The willow bends\nbeneath the sky\nit stands so still\nand it wonders by the", "wonders by the"),
     ],
     "TXT006": [
         (ASKED, "```python\nprint(1)", "```python"),
@@ -113,6 +126,7 @@ FOUND: dict[str, list[tuple[str, str, str]]] = {
         ("Responde en formato JSON.", '{"a": NaN}', "{"),
         ("Write a JSON representation of a book.", '{"a": {"b": [1, 2]}', "}"),
         ("Summarise the review. Use JSON with the keys a and b.", "The review is kind.", "T"),
+        ("Describe a cat as a JSON object.", "{'name': 'Tom'}", "'"),
     ],
     "TXT008": [
         ("When was the tunnel built?", "When was the tunnel built?", "When was the tunnel built?"),
@@ -128,6 +142,9 @@ FOUND: dict[str, list[tuple[str, str, str]]] = {
         ("What is the tallest tree?", '"What is the tallest tree?" A redwood.', '"What is the tallest tree?"'),
         ("How do tides work?", "<think>hm</think>How do tides work? By the moon.", "How do tides work?"),
         (f"Summarise the text.\n{TUNNEL}", f"{TUNNEL}\n\nIt took nine years.", TUNNEL),
+        ("Name three rivers.", "You asked: Name three rivers.\n\nOb, Indus", "You asked: Name three rivers."),
+        ("How do tides work?", "**Question:** How do tides work?\nAnswer: By the moon.", "**Question:** How do tides work?"),
+        ("How do tides work ?", "How do tides work ?\nHow do tides work ?", "How do tides work ?"),
     ],
     "TXT009": [
         (ASKED, "It is tall. " * 8, ("It is tall. " * 8).strip(" .")),
@@ -144,6 +161,19 @@ FOUND: dict[str, list[tuple[str, str, str]]] = {
         (ASKED, "这座塔很高。" * 8, ("这座塔很高。" * 8)[:-1]),
         (ASKED, "Ива высокая. " * 6, ("Ива высокая. " * 6)[:-2]),
         ("Write a song.", "Willow, oh willow so high\n" * 12, ("Willow, oh willow so high\n" * 12).strip()),
+        (ASKED, "A willow " + "!" * 60, "!" * 60),
+        (ASKED, "0" * 80, "0" * 80),
+        ("Remove duplicates from the list.", "tall " * 30, ("tall " * 30).strip()),
+        (
+            f"Sum it up.\n{TOWER}She said it many times, over and over." + TOWER * 9,
+            "It is tall. " * 8,
+            ("It is tall. " * 8)[:-2],
+        ),
+        (
+            ASKED,
+            "".join(f"In {year} they mended the old roof. " for year in range(1900, 1912)),
+            "".join(f"In {year} they mended the old roof. " for year in range(1900, 1912))[:-2],
+        ),
     ],
     "TXT010": [
         (ASKED, f"{WILLOW}\n\n11. Instruction: Name a lake.\n11. Output: Balaton", "11. Instruction: Name a lake."),
@@ -155,6 +185,8 @@ FOUND: dict[str, list[tuple[str, str, str]]] = {
         (ASKED, f"{WILLOW}\n\nTask: Translate 'dog'.\nAnswer: chien", "Task: Translate 'dog'."),
         (ASKED, f"{WILLOW}\n\n**Instruction:** Name a lake.\n**Response:** Balaton", "**Instruction:** Name a lake."),
         (ASKED, f"{WILLOW}\n\nUser: Name a lake.\nAssistant: Balaton", "User: Name a lake."),
+        (ASKED, f"{WILLOW}\n\nExample 7:\nInput: Name a lake.\nOutput: Balaton", "Example 7:"),
+        ("Answer the question.\nWhen?", "May.\n\nQuestion: Name a lake.\nAnswer: Balaton", "Question: Name a lake."),
         (ASKED, f"{WILLOW}\n\nGive three synonyms of the word big.\nlarge, huge", "Give three synonyms of the word big."),
     ],
     "TXT011": [
@@ -184,6 +216,13 @@ FOUND: dict[str, list[tuple[str, str, str]]] = {
         (ASKED, "I’m just an AI assistant, so I cannot tell.", "I’m just an AI assistant"),
         (ASKED, "As of my last knowledge update in 2021, none.", "As of my last knowledge update"),
         (ASKED, "Sorry, the task needs a picture.", "Sorry, the task"),
+        (ASKED, "I'm only a computer program, so I see none.", "I'm only a computer program"),
+        (ASKED, "As a text-based assistant, I see none.", "As a text-based assistant, I"),
+        (ASKED, "It would go against my guidelines.", "against my guidelines"),
+        (ASKED, "I'd rather not discuss it.", "I'd rather not discuss"),
+        ("Is this review kind?", "I can't in good conscience say that.", "I can't in good conscience say that"),
+        (ASKED, "I don't have the ability to open files.", "I don't have the ability to open files"),
+        ("What is an AI?", "A program. I am a language model trained by OpenAI.", "I am a language model"),
     ],
 }
 
@@ -209,6 +248,7 @@ LEFT_ALONE: dict[str, list[Pair]] = {
         (ASKED, "Tiếng Việt: cầu"),
         (ASKED, "柳树很高。"),
         ("What is mojibake?", "For instance, cafÃ©."),
+        (ASKED, "Příliš žluťoučký kůň, Łódź, Ångström, šķēle"),
     ],
     "TXT005": [
         *WELL_ENDED,
@@ -224,6 +264,11 @@ LEFT_ALONE: dict[str, list[Pair]] = {
         (ASKED, "柳树很高。它在水边。"),
         ("Make a table.", "| a | b |\n|---|---|\n| 1 | 2 |"),
         (ASKED, "See https://example.org/willow"),
+        ("Write code.", "int f() {\n  int x = 1;\n  return x;\n}"),
+        ("Write code.", "a = [1, 2]\nfor x in a:\n    print x,"),
+        ("Write code.", 'let s = "{";\nlet t = 1;\nprint(s);'),
+        ("Make a table.", "| a | b |\n|---|---|\n| 1 | |"),
+        ("Write a song in two notes.", "A A G\nG A A\nA G G\nA A A G A"),
     ],
     "TXT006": [
         (ASKED, "```python\nprint(1)\n```"),
@@ -249,6 +294,7 @@ LEFT_ALONE: dict[str, list[Pair]] = {
         ("Is it better to store data in JSON or XML?", "It depends."),
         ("Given the JSON data, extract all names.\n[]", "Tom"),
         ("Describe a cat as JSON.", "<think>{</think>[1, 2]"),
+        ("Describe the given JSON object.\n{}", "It is empty."),
     ],
     "TXT008": [
         (f"Correct the grammar.\n{TUNNEL}", TUNNEL),
@@ -260,6 +306,8 @@ LEFT_ALONE: dict[str, list[Pair]] = {
         (f"Continue the story.\n{TUNNEL}", f"{TUNNEL} Then it rained."),
         ("Hello!", "Hello!"),
         (f"Is this right? If not, fix it.\n{TUNNEL}", TUNNEL),
+        ("Name three rivers.", "You asked: what is a river?"),
+        ("Write a question about tides.", "Question: How do tides work?"),
     ],
     "TXT009": [
         ("Write a song.", "Row, row, row your boat\nRow, row, row your boat"),
@@ -272,6 +320,10 @@ LEFT_ALONE: dict[str, list[Pair]] = {
         (ASKED, "It is very, very, very tall. No, no, no!"),
         ("Write code.", "```python\n" + "print('a')\n" * 8 + "```"),
         (ASKED, "Nooooooooooooo way!"),
+        (ASKED, "It is very very very very very very very very tall."),
+        (ASKED, "Above\n" + "=" * 60 + "\nbelow" + "." * 60),
+        ("Print it in a loop.", "willow " * 10),
+        ("List the prices.", "".join(f"In {year} it cost {year * 7 % 11} pounds then. " for year in range(1900, 1908))),
         ("Name them.", "Student A, Student B, Student C, Student D, Student E, Student F, Student G, Student H, Student I"),
     ],
     "TXT010": [
@@ -284,6 +336,8 @@ LEFT_ALONE: dict[str, list[Pair]] = {
         ("Write merge sort.", "Sort it.\nInput: array\nOutput: sorted array"),
         ("How does science work?", "In steps.\nQuestion: ask.\nHypothesis: guess."),
         ("Solve 2x = 4.", "Problem: 2x = 4\nSolution: x = 2"),
+        ("Explain sorting.", "It puts in order.\n\nExample 1:\nInput: 2 1\nOutput: 1 2\n\nExample 2:\nInput: 3 1\nOutput: 1 3"),
+        ("Generate a question about lakes.", "Here it is.\n\nQuestion: Which is deep?\nAnswer: Baikal"),
     ],
     "TXT011": [
         (ASKED, "HTML: <s>old</s> new price."),
@@ -308,6 +362,9 @@ LEFT_ALONE: dict[str, list[Pair]] = {
         ("Do you have feelings?", "As an AI, I don't have feelings."),
         (ASKED, "I cannot stress enough how green it is."),
         ("Write a letter declining an offer.", "Unfortunately, I cannot accept your offer."),
+        ("Make it informal.\nI regret that I will not be able to come.", "Sorry, I won't be able to make it."),
+        (ASKED, "I'd rather have a willow than an oak."),
+        (ASKED, "As a computer programmer, I like trees."),
     ],
 }
 
@@ -320,9 +377,9 @@ def test_every_variant_is_found_where_it_stands(find_in: FindIn, code: str) -> N
         ("Give three synonyms of the word big.", "large, huge, vast."),
         (ASKED, "It stands by the water and the waters."),
     ]
-    findings = find_in(code, rows_of([*pairs, *others, *others]))
+    findings = find_in(code, rows_of([*pairs, *others * 8]))
     expected = {row: place for row, (_, _, place) in enumerate(FOUND[code])}
-    found = marked(findings, [*pairs, *others, *others])
+    found = marked(findings, [*pairs, *others * 8])
     if code == "TXT005":  # the quote is the last words of the line
         assert found.keys() == expected.keys()
         assert all(found[row].endswith(place[-20:]) for row, place in expected.items())
@@ -428,6 +485,32 @@ def test_a_further_task_in_a_prompt_is_found(find_in: FindIn) -> None:
     ]
     (finding,) = find_in("TXT010", rows)
     assert (finding.row, finding.turn, finding.evidence.span) == (0, 0, (20, 55))
+
+
+def test_two_tasks_in_a_prompt_count_little_and_only_where_it_asks_nothing_of_both(find_in: FindIn) -> None:
+    two = "Task 1: Name a river.\nTask 2: Name a lake."
+    rows = [
+        alpaca(two, "Ob\nBalaton"),
+        alpaca(f"{two}\nWhich of these two is easier?", "The first."),
+        alpaca(f"{ASKED}\n{two}", WILLOW),
+    ]
+    assert [(f.row, f.turn, f.severity, f.evidence.span) for f in find_in("TXT010", rows)] == [(0, 0, Severity.INFO, (22, 42))]
+
+
+def test_a_token_that_ends_every_response_counts_little(find_in: FindIn) -> None:
+    rows = [alpaca(ASKED, f"Willow {number}</s>\n") for number in range(24)]
+    rows += [alpaca(ASKED, "Willow [INST] Name a lake.</s>"), alpaca(ASKED, WILLOW)]
+    findings = find_in("TXT011", rows)
+    assert [(f.row, f.severity) for f in findings] == [*((n, Severity.INFO) for n in range(24)), (24, Severity.WARNING)]
+    assert findings[3] == Finding(
+        "TXT011",
+        3,
+        1,
+        Severity.INFO,
+        "Ends in </s>, as 92% of the responses do.",
+        Evidence("marks of roles and templates", 1, 1, (), (8, 12), "</s>"),
+    )
+    assert [f.severity for f in find_in("TXT011", rows[:5])] == [Severity.WARNING] * 5
 
 
 def test_headings_of_a_template_in_a_prompt_count_little(find_in: FindIn) -> None:

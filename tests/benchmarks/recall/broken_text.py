@@ -57,7 +57,13 @@ def terminal_colours(rng: Random, row: Row) -> Injected:
     return single(prompt_of(row), placed(rng, response_of(row), coloured))
 
 
+def replacement_characters(rng: Random, row: Row) -> Injected:
+    source = rng.choice(_ACCENTED["french"] + _ACCENTED["german"] + _TYPOGRAPHY)
+    return single(prompt_of(row), placed(rng, response_of(row), re.sub(r"[^\x00-\x7f]", "\ufffd", source)))
+
+
 CONTROL_CHARACTERS: tuple[Injector, ...] = (
+    replacement_characters,
     _named("bell", _controlled("\x07")),
     _named("backspace", _controlled("\x08", "\x08\x08")),
     _named("delete", _controlled("\x7f")),
@@ -124,11 +130,6 @@ def twice(rng: Random, row: Row) -> Injected:
     return single(prompt_of(row), placed(rng, response_of(row), _misread(_misread(source, "cp1252"), "cp1252")))
 
 
-def replacement_characters(rng: Random, row: Row) -> Injected:
-    source = rng.choice(_ACCENTED["french"] + _ACCENTED["german"] + _TYPOGRAPHY)
-    return single(prompt_of(row), placed(rng, response_of(row), re.sub(r"[^\x00-\x7f]", "\ufffd", source)))
-
-
 def in_the_prompt(rng: Random, row: Row) -> Injected:
     source = rng.choice(_ACCENTED["french"] + _ACCENTED["spanish"] + _TYPOGRAPHY)
     return single(f"{prompt_of(row)}\n\n{_misread(source, 'cp1252')}", response_of(row))
@@ -147,7 +148,6 @@ MOJIBAKE: tuple[Injector, ...] = (
     _named("macintosh", _mojibake(_ACCENTED["french"] + _TYPOGRAPHY, "mac-roman")),
     _named("emoji", _mojibake(("Well done 😀!", "See you at the lake 🌊🚣", "Happy birthday 🎂 Mina!"), "cp1252")),
     twice,
-    replacement_characters,
     in_the_prompt,
 )
 

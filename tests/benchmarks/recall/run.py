@@ -221,8 +221,8 @@ def _notes(measured: Sequence[Found]) -> str:
             f"Seed {SEED}. Base rows: {', '.join(BASES)}, in equal parts; a row that has a finding of the code before is not "
             "used. The injectors were written without knowledge of the checks' rules, from one line per code; what they "
             "inject is invented and plain to see, so that defects of a kind that nobody thought of are not in these figures. "
-            "Two variants that were injected as FMT002 at first have moved: a turn without content is an empty response, and "
-            "a prompt that is an image is read. "
+            "Three variants have moved since: a turn without content is an empty response and no malformed row, a prompt "
+            "that is an image is read, and U+FFFD, which cannot be mended, is a control character and no mojibake. "
             "Some checks were mended because of what they missed; *found at first* is what they found before. Wilson "
             "intervals. A finding in an untouched row is no error by itself: real data have defects, and "
             "`make bench-precision` reads such findings.",
