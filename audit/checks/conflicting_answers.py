@@ -1,11 +1,10 @@
 """CNF001: the same question is answered in another way elsewhere.
 
 What: prompts that are the same apart from letter case, punctuation and white space, after the same earlier turns, or that
-ask the same in other words by the rule of DUP003, have answers that contradict each other: yes and no, different numbers,
-options or labels, short answers that share no word, or lines that are the same
-but for their one number. A number is the same however it is written or rounded. Requests that
-have many good answers, such as to write, suggest or name one of many, are left out, and so are long answers in free form.
-What makes a question closed is read in English.
+have up to 24 words and ask the same in other words by the rule of DUP003, have answers that contradict each other: yes and
+no, different numbers, options or labels, short answers that share no word, or lines that are the same but for their one
+number. A number is the same however it is written or rounded. Requests that have many good answers, such as to write, suggest
+or name one of many, are left out, and so are long answers in free form. What makes a question closed is read in English.
 
 Why it matters: training pulls the model to both answers, and it learns that neither is sure.
 
@@ -30,8 +29,8 @@ from audit.checks.base import Check, NoOptions, shorten
 from audit.checks.duplicates import related_to
 from audit.checks.figures import Figure, figures_in, same_figure
 from audit.checks.reasoning_answer import final_figures
-from audit.checks.semantic_duplicate import MOST_WORDS, matching_prompts
 from audit.checks.semantic_duplicate import Options as SameRequestOptions
+from audit.checks.semantic_duplicate import matching_prompts
 from audit.checks.unanswerable import is_code
 from audit.findings import Evidence, Finding, Severity
 from audit.materials import Materials, Need
@@ -43,6 +42,8 @@ __all__ = ["CHECK", "Answer", "AnswerKind", "contradict", "read_answer", "read_o
 _LONGEST_ANSWER = 160
 _MOST_CORE_WORDS = 4
 _MOST_WORDS_OF_CHOICE = 8
+# A prompt of more words brings a text of its own, and one word of it makes another question.
+_MOST_WORDS_IN_OTHER_WORDS = 24
 # Of a longer prompt, most is the text that it asks about.
 _MOST_WORDS_OF_INSTRUCTION = 40
 # Of thousands of rows with one prompt, each is compared with the first ones of every answer.
@@ -90,8 +91,9 @@ _OPEN = re.compile(
     r"|plan|random\w*|stor(?:y|ies)|poem|title|headline|slogan|joke|sentences?|summar\w+|paraphras\w+|rewrit\w+|rephras\w+"
     r"|translat\w+|rhym\w+|edit|correct the|improve|add|complete|fill|finish|ending|continue|regex|sql|query|script"
     # an opinion, a guess or a role
-    r"|suggest|recommend|propose|favou?rite|opinion|think of|do you|are you|would you|have you|did you|you (?:feel|think|like)"
-    r"|your|should i|i should|review|predict\w*|guess|estimate|rate|score|best|good|great|interesting|fun|popular|hello|hi|hey"
+    r"|suggest|recommend|propose|favou?rite|opinion|think of|am i|do you|are you|would you|have you|did you"
+    r"|you (?:feel|think|like)|your|should i|i should|review|predict\w*|guess|estimate|rate|score|best|good|great|interesting"
+    r"|fun|popular|hello|hi|hey"
     r"|role|act as|pretend|might|could be|may(?= be| \w+ (?:feel|think|do|happen))|probabl\w+|likely|plausible"
     # an explanation
     r"|describe|explain|elaborate|why|how (?:do|can|to|would|should|could|did|does|is|are|was|were)|tell me (?:an?|about)"
@@ -381,7 +383,9 @@ def _in_other_words(materials: Materials, responses: pl.DataFrame, answers: dict
     if not materials.has_vectors:
         return
     n_words = np.diff(materials.prompt_words.offsets)
-    short = (pl.col("text").str.len_chars() <= _LONGEST_ANSWER) & pl.Series(n_words <= MOST_WORDS) & pl.col("alone")
+    short = (
+        (pl.col("text").str.len_chars() <= _LONGEST_ANSWER) & pl.Series(n_words <= _MOST_WORDS_IN_OTHER_WORDS) & pl.col("alone")
+    )
     with_prompt: dict[str, list[int]] = defaultdict(list)
     for number, prompt, text, start in responses.filter(short).select("response", "prompt", "text", "answer_start").iter_rows():
         if number not in answers and (answer := read_answer(prompt, text[start:])):

@@ -5,15 +5,14 @@ not count. Runs that more than ten responses or prompts of the dataset, or more 
 out where the item has others, so that a benchmark's fixed wording matches nothing. An item of 8 to 12 words has to stand
 there whole; one of 4 to 7 has to be a sentence of the prompt, and a shorter one the whole prompt. The evaluation files are
 named with `--evaluation FILE`, and without them this is not looked at. Answers are not searched for; the message says where
-the item's reference answer stands in the row too.
+the item's reference answer stands in the row too. After Brown et al. (2020), Language Models are Few-Shot Learners,
+appendix C, and Touvron et al. (2023), Llama 2, A.6.
 
 Why it matters: what the model has seen in training it may recite, and the score measures memory.
 
 Example: a row whose prompt is question 12 of the test set that the tuned model will be compared on.
 
 Fix: drop the row: `tunescope export --drop CON001`, or leave the item out of the evaluation.
-
-Source: Brown et al. (2020), *Language Models are Few-Shot Learners*, appendix C; Touvron et al. (2023), *Llama 2*, A.6.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ _FAST_FORMS = {
         | \btoday['’]s\ (?:date|headlines?|news|top|stories|weather|lunch|menu|specials?|deals?|stock|exchange|market|game
             |match|score)\b
         | \b(?:this\ week|yesterday|this\ month)['’]s\ (?:top\ )?(?:news|headlines?)\b
-        | \b(?:latest|breaking|recent|current|top)\ (?:news|headlines?|news\ (?:stories|headlines|story))\b
+        | \b(?:latest|breaking|recent|current|top)\ (?:news|headlines?|news\ (?:stories|headlines|story))\b (?!\ articles?\b)
     """,
     "going on": rf"""
         \b(?:what(?:['’]s|\ is|\ are|\ was)?|who|which)\b [^.?!]{{0,60}} \b(?:happening|playing|showing|trending
@@ -170,7 +170,9 @@ _MAKES = re.compile(
     # the matter in general, or a plan
     r"|how (?:do|can|could|would|should|to|does)|ways? (?:to|of)|steps?|tips|why|explain how|explain why|difference|define"
     r"|definition|meaning|describe how|best way|methods?|opinion|predict|plan|schedule|to-?do|recipe|reminder|remind|set up"
-    r"|book|order|itinerary|day after tomorrow"
+    r"|book|order|itinerary|day after tomorrow|upcoming \w+ price"
+    # the one who is asked
+    r"|(?:are|do|did|were) you|you (?:thinking|feeling|doing|wearing|working)"
     r")\b"
 )
 _WRITES = re.compile(
@@ -185,6 +187,8 @@ _HOLDS_TEXT = re.compile(
     re.IGNORECASE,
 )
 
+# "[current date]": the fact is left to be filled in.
+_LEFT_OPEN = re.compile(r"[\[{<][\w ]{0,24}(?:date|time|temperature|price|score|name|number|rate)[\]}>]", re.IGNORECASE)
 _CURRENT_IN_SYSTEM = re.compile(
     r"(?i)\b(?:current (?:date|time)|today is|today['’]s date|date:|\d{4}-\d\d-\d\d|tools?|search)\b"
 )
@@ -215,7 +219,7 @@ def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
     ).filter(pl.col("words").is_not_null())
     for row, turn, _, text, start, words, fast, system, earlier in with_earlier(materials, asking).iter_rows():
         answer = text[start:]
-        if earlier or _CURRENT_IN_SYSTEM.search(system) or declines(answer) or is_code(answer):
+        if earlier or _LEFT_OPEN.search(answer) or _CURRENT_IN_SYSTEM.search(system) or declines(answer) or is_code(answer):
             continue
         severity = CHECK.severity if fast else Severity.INFO
         evidence = Evidence(measure="facts of the moment that are not in the row", quote=shorten(words))

@@ -48,6 +48,7 @@ _RELATION = re.compile(
 _STATES = re.compile(r"(?i)=|\b(?:is|are|was|equals)\b")
 # What is added or taken away is no result.
 _OPERAND = re.compile(r"\$?\d[\d,.]*\s*(?:[-+*/×÷−–]\s*\$?\d[\d,.]*\s*)+(?=[=≈])")
+_OPEN_EQUATION = re.compile(r"(?:^|[=≈\n]|[.:]\s)(?P<left>[^=≈\n]*?)[=≈][\s$]*$")
 _TAIL_CHARS = 700
 _LONGEST_PLAIN_ANSWER = 240
 # "So I should list three tips" is about the answer, and no result.
@@ -158,6 +159,16 @@ def _blank(match: re.Match[str]) -> str:
     return " " * len(match.group())
 
 
+def _is_product(steps: str) -> bool:
+    """Whether steps end in an equation whose left side is more than a number, as in "2^2 · 21 =" before the answer."""
+    open_equation = _OPEN_EQUATION.search(steps)
+    if open_equation is None:
+        return False
+    left = open_equation["left"].strip(" $\\[(")
+    figure = next(figures_in(left), None)
+    return figure is None or (figure.start, figure.end) != (0, len(left))
+
+
 def _moved(figure: Figure, by: int) -> Figure:
     return Figure(figure.value, figure.last_place, figure.is_percent, figure.start + by, figure.end + by)
 
@@ -191,6 +202,8 @@ def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
             if not marks or not answer[: marks[-1].start()].strip():
                 continue
             at = answer_start + marks[-1].start()
+            if _is_product(answer[: marks[-1].start()]):
+                continue
             found = contradiction(content[answer_start:at], content[at:])
         if found is None:
             continue

@@ -1,15 +1,13 @@
 """CON002: a prompt asks what an item of an evaluation file asks, in other words.
 
-What: the static vectors of the two have a cosine of at least 0.8, and what the wordings do not share are only words that
-carry no content of their own, by the rule of DUP003, which see: numbers, names, order and opposites have to agree. Vectors
-alone would not do: among prompts they mean the same kind of question. So an item in quite other words, in another language
-or behind a story is not found, and neither is one of more than 64 words: of free rewordings this finds few, and no finding
-is no proof that there is none. Made for English. Items that stand in the row
-word for word are left to CON001. The evaluation files are named with `--evaluation FILE`; without them this is not looked
-at.
-
-With the option `transformer`, the name or folder of a sentence-transformers model such as all-MiniLM-L6-v2, the five prompts
-that are nearest to each item are compared once more by that model's vectors; from a cosine of 0.75 on they are findings of
+What: the static vectors of the two have a cosine of at least 0.8, and what the wordings do not share are only words
+that carry no content of their own, by the rule of DUP003, which see: numbers, names, order and opposites have to agree.
+Vectors alone would not do: among prompts they mean the same kind of question. So an item in quite other words, in
+another language or behind a story is not found, and neither is one of more than 64 words: of free rewordings this finds
+few, and no finding is no proof that there is none. Made for English. Items that stand in the row word for word are left
+to CON001. The evaluation files are named with `--evaluation FILE`; without them this is not looked at. With the option
+`transformer`, the name or folder of a sentence-transformers model such as all-MiniLM-L6-v2, the five prompts that are
+nearest to each item are compared once more by that model's vectors; from a cosine of 0.75 on they are findings of
 severity info, as about a third of them ask for something near the item, and not for the same. That finds most free
 rewordings, and takes about half a minute for a thousand items.
 

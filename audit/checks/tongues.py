@@ -65,9 +65,9 @@ _FUNCTION_WORDS = {
     "fr": "les une est dans pour avec pas cette sont vous nous elle mais aux leur être ont qui je très aussi ces le la "
     "des un du et il sur au",
     "de": "und ist nicht eine mit der das auf für sich auch wird sind ich sie wir ein einen zum zur oder wenn die den dem "
-    "von im zu es",
+    "von im zu es danach sollte sollten kann können werden wurde wurden nach aus bei durch nur noch",
     "it": "che della sono nel anche gli degli delle è più questo questa essere dei perché molto una ha il di per un la "
-    "non con del",
+    "non con del si chi ogni dal dalla alla dei tutto tutti sempre poi quando dove",
     "pt": "não uma para com são você mais por os dos das muito foi também isso seu sua ele um de em que da do na no é",
     "nl": "het een van niet voor zijn ook maar wordt deze naar bij worden met aan de en dat op te er",
     "en": "the and of to is in that for it with are this you was be have by from an can which your what not",

@@ -25,8 +25,8 @@ _DECLINES = re.compile(
     \b[^.?!\n]{0,60}\b(?:
         given|provided|attached|included|supplied|specified|shared|uploaded|enclosed|visible|available|come\ through|mentioned
         |see|view|open|access|read|browse|display|look\ at|listen|hear|play|watch|download|visit|retrieve|fetch|find|load
-        |real[-\ ]?time|live|current|up-to-date|internet|information|context|possible|impossible|capable|ability|determine
-            |answer|know
+        |real[-\ ]?time|live|current|up-to-date|internet|information|context|possible|impossible|capable|ability|equipped
+            |determine|answer|know
         |input|attachment|image|picture|photo|file|passage|article|text|link
     )\b
     | \b(?:please|could\ you|can\ you|would\ you|you(?:'ll|\ will)?\ need\ to|kindly|if\ you)\b[^.?!\n]{0,50}\b

@@ -1,13 +1,14 @@
 """TXT006: a code block is opened and never closed.
 
-What: the answer holds a line that opens a code block (``` or ~~~) and, up to its end, none that closes it: a closing
-fence is at least as long as the opening one. Blocks within blocks are told by the language that the inner fence names.
-A fence at the end of a line of text counts too, as models write it; one that a sentence only names does not.
+What: the answer holds a line that opens a code block (three backticks or tildes) and, up to its end, none that closes
+it: a closing fence is at least as long as the opening one. Blocks within blocks are told by the language that the inner
+fence names. A fence at the end of a line of text counts too, as models write it; one that a sentence only names does
+not.
 
 Why it matters: most such answers were cut off in the middle of the code. The model learns to leave code blocks open,
 and whatever shows its answers renders all that follows as code.
 
-Example: an answer that ends with a line ```` ```python ```` and half a function.
+Example: an answer that ends with the line that opens a block of Python and half a function.
 
 Fix: close the block where the code is whole, supply the rest where it is not, or `tunescope export --drop TXT006`.
 """
