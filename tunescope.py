@@ -155,6 +155,11 @@ def report(run: Run | str | Path, kind: str = "markdown") -> str:
     raise unknown_name("kind of report", kind, ["markdown", "sarif", "json"])
 
 
+def _several(given: Any) -> tuple[Any, ...]:
+    """What was given, as several, where one text is given for a sequence of them."""
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
 def decide(
     run: Run | str | Path,
     *,
@@ -181,7 +186,8 @@ def decide(
 
     opened = _opened(run)
     drops, keeps, undone = (
-        [row if isinstance(row, int) else find_row(opened.catalog, row) for row in rows] for rows in (drop, keep, undo)
+        [row if isinstance(row, int) else find_row(opened.catalog, row) for row in _several(rows)]
+        for rows in (drop, keep, undo)
     )
     if drops:
         decide_rows(opened, drops, Choice.DROP, reason)
@@ -466,9 +472,9 @@ def export(
     asked = Publication(card, croissant, push_to_hub, public)
     check_publication(asked, Path(out))
     request = ExportRequest(
-        drop=tuple(drop),
-        drop_blamed=tuple(drop_blamed),
-        keep=tuple(keep),
+        drop=_several(drop),
+        drop_blamed=_several(drop_blamed),
+        keep=_several(keep),
         control_seeds=tuple(control_seeds),
         group_column=group_column,
         decisions=decisions,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from audit.errors import InputError
 from audit.sources import Format
@@ -16,6 +16,14 @@ from audit.sources import Format
 __all__ = ["AuditConfig", "SuppressRule", "load_config", "make_config", "member_of", "unknown_name"]
 
 _Member = TypeVar("_Member", bound=StrEnum)
+
+
+def _listed(value: object) -> object:
+    """One name, or several with commas between, where a list is meant."""
+    return tuple(part for part in map(str.strip, value.split(",")) if part) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
 
 class SuppressRule(BaseModel):
@@ -31,9 +39,9 @@ class SuppressRule(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    codes: tuple[str, ...] = ()
-    rows: tuple[str, ...] = ()
-    fingerprints: tuple[str, ...] = ()
+    codes: Names = ()
+    rows: Names = ()
+    fingerprints: Names = ()
     where: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
     reason: str = ""
 
@@ -70,8 +78,8 @@ class AuditConfig(BaseModel):
     input_format: Format | None = None
     columns: dict[str, str] = Field(default_factory=dict)
     limit: int | None = Field(default=None, ge=1)
-    select: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
+    select: Names = ()
+    ignore: Names = ()
     checks: dict[str, dict[str, Any]] = Field(default_factory=dict)
     encoder: str = "all-MiniLM-L6-v2"
     group_column: str | None = None
@@ -79,7 +87,7 @@ class AuditConfig(BaseModel):
     baseline: str | None = None
     previous: str | None = None
     redact: bool = False
-    evaluation: tuple[str, ...] = ()
+    evaluation: Names = ()
 
     def to_yaml(self) -> bytes:
         """As `config.yaml`, which `load_config` reads."""

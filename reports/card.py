@@ -17,6 +17,7 @@ import yaml
 from audit.config import AuditConfig
 from audit.errors import InputError
 from audit.export import Exported
+from audit.export.decisions import read_decisions
 from reports.markdown import code_block, code_span, prose
 from reports.wording import count, share
 
@@ -156,7 +157,7 @@ def _controls(exported: Exported) -> Iterator[str]:
 
 
 def _commands(exported: Exported) -> Iterator[str]:
-    """The audit and the export, every path by its name alone."""
+    """The audit, what was decided, and the export, every path by its name alone."""
     plan, request = exported.plan, exported.plan.request
     config = " --config settings.yaml" if _settings(plan.run.settings) else ""
     yield f"tunescope audit {shlex.quote(plan.run.summary.name)} -o run{config}"
@@ -168,6 +169,9 @@ def _commands(exported: Exported) -> Iterator[str]:
         "--group-column": [request.group_column] if request.group_column else [],
     }
     given = [f"{name} {shlex.quote(value)}" for name, values in options.items() for value in values]
+    for number, decision in read_decisions(plan.run).items() if request.decisions else ():
+        reason = f" --reason {shlex.quote(decision.reason)}" if decision.reason else ""
+        yield f"tunescope decide run --{decision.choice} {shlex.quote(str(plan.run.catalog.id(number)))}{reason}"
     if request.drop_blamed:
         yield "# trace the same answers into the run, by the names below"
     yield " ".join(["tunescope export run -o", shlex.quote(exported.cleaned.name), *given])

@@ -303,7 +303,8 @@ def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
     responses = _with_questions(materials)
     answers: dict[int, Answer] = {}
     groups: list[list[int]] = []
-    repeated = responses.filter((pl.len().over("question") > 1) & (pl.col("text").n_unique().over("question") > 1))
+    asked = responses.filter(pl.col("prompt").str.strip_chars() != "")  # plain text asks nothing
+    repeated = asked.filter((pl.len().over("question") > 1) & (pl.col("text").n_unique().over("question") > 1))
     grouped = repeated.group_by("question", maintain_order=True).agg("response", "prompt", "text", "answer_start")
     for _, numbers, prompts, texts, starts in grouped.iter_rows():
         for number, prompt, text, start in zip(numbers, prompts, texts, starts, strict=True):

@@ -59,7 +59,8 @@ _ASKS_FOR_ELSE = re.compile(
     \b(?:explain|why|difference|compare|advantages?|benefits?|disadvantages?|pros|purpose|history|whether|better|
         tutorial|essay|article|blog|
        what\s+(?:is|are|does)|how\s+(?:do|does|can|to|would|should|is)|tell\s+me\s+about|define|definition)\b[^.?!\n]*\bjson\b |
-    \bjson\b[^.?!\n]*\b(?:means?|stands\s+for|works?)\b | \bjson\s+or\b | \bor\s+json\b |
+    \bjson\b[^.?!\n]*\b(?:means?|stands\s+for|works?|comments?|placeholders?)\b |
+    \bjson\b[^.?!\n]*\bin\s+(?:plain\s+|simple\s+)*(?:words|english|prose)\b | \bjson\s+or\b | \bor\s+json\b |
     \b(?:summari[sz]e|describe|count|find|identify|select|query|classify|parse|read|load|explain|analy[sz]e|interpret|
         decode)\b[^.?!\n]{{0,30}}
        (?<!\bas\s)(?<!\bin\s)(?<!\binto\s)(?<!\bto\s)\b(?:this|these|that|the\s+following|the\s+given|given|the|a|an|

@@ -75,9 +75,17 @@ def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
             yield Finding(CHECK.code, row, turn, severity, f"The response is a placeholder: {shorten(answer, 40)}", evidence)
 
 
+_SIGNS_ARE_MEANT = re.compile(
+    r"(?i)\b(?:dash(?:es)?|hyphens?|dots?|ellips[ie]s|divider|underscores?|asterisks?|question marks?)\b"
+)
+_WORD_IS_MEANT = re.compile(r"(?i)\b(?:which|what)\b[^?]*\b(?:value|keyword|tag|literal|constant)\b[^?]*\?")
+
+
 def _is_offered(mark: str, prompt: str) -> bool:
     """Whether a prompt names a mark, as a word of its own or in quotes, or asks for a sign or an abbreviation."""
     if len(mark) < 4 and _MAY_BE_MEANT.search(prompt):
+        return True
+    if (_SIGNS_ARE_MEANT if not any(map(str.isalnum, mark)) else _WORD_IS_MEANT).search(prompt):
         return True
     quoted = re.escape(mark.lower())
     around = (r"(?<!\w)", r"(?!\w)") if any(map(str.isalnum, mark)) else (r"[\"'“‘`(]\s*", r"\s*[\"'”’`)]")

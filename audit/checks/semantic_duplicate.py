@@ -169,7 +169,8 @@ def find(materials: Materials, options: Options) -> Iterator[Finding]:
     corpus = materials.corpus
     rows, prompts = materials.row_of_response, corpus.responses["prompt"].to_list()
     single = np.bincount(rows, minlength=len(corpus))[rows] == 1
-    short = np.diff(materials.prompt_words.offsets) <= MOST_WORDS
+    n_words = np.diff(materials.prompt_words.offsets)
+    short = (n_words > 0) & (n_words <= MOST_WORDS)  # plain text has no prompt, and asks nothing
     first = (corpus.rows["ordinal"] == 0).to_numpy()[rows]  # of equal rows
     with_prompt: dict[str, list[int]] = {}
     for response in np.flatnonzero(single & short & first).tolist():

@@ -1,10 +1,11 @@
 """TXT011: role marks or tokens of a chat template stand inside a text.
 
-What: special tokens such as `<|im_start|>`, `[INST]`, `</s>`, `<start_of_turn>` or `<pad>` in any turn; headings such as
-`### Response:` and, in an answer, lines that open a turn (`Human: …`, `Assistant: …`) where no conversation was asked
-for. Struck-out text in HTML (`<s>old</s>`), code, and texts about templates or tokens are left out. Of severity info are
-headings in a prompt, since prompts are often kept in a template on purpose, and one token that ends nine tenths of all
-responses, which somebody put there: it is right only where the training adds none itself.
+What: special tokens such as `<|im_start|>`, `[INST]`, `</s>`, `<start_of_turn>` or `<pad>` in any turn; headings such
+as `### Response:` and, in an answer, lines that open a turn (`Human: …`, `Assistant: …`) where no conversation was
+asked for. Struck-out text in HTML (`<s>old</s>`), code, and texts about templates or tokens are left out. Of severity
+info are headings in a prompt or in nine tenths of all responses, since texts are often kept in a template on purpose,
+and one token that ends nine tenths of all responses, which somebody put there: it is right only where the training adds
+none itself.
 
 Why it matters: a tokenizer takes the text of a special token for the token itself, so that a turn ends in its middle;
 and a model that has learnt to write `Human:` goes on to speak for the user.
@@ -92,6 +93,8 @@ def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
             evidence = Evidence("marks of roles and templates", 1, 1, span=(start, start + len(last)), quote=last)
             yield Finding(CHECK.code, row, turn, Severity.INFO, message, evidence)
         suspects = suspects.join(only_ended.select("row", "turn"), on=["row", "turn"], how="anti", maintain_order="left")
+    n_headed = suspects.filter((pl.col("role") == "assistant") & pl.col("content").str.contains(_HEADING)).height
+    in_template = n_headed >= max(_MIN_DATASET, _HABIT * materials.n_responses)  # on purpose
     asked = materials.responses.select("row", "turn", "prompt", "answer_start")
     suspects = suspects.join(asked, on=["row", "turn"], how="left", maintain_order="left")
     for row, turn, role, text, prompt, offset in suspects.iter_rows():
@@ -102,7 +105,10 @@ def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
         severity, what = CHECK.severity, "a token of a chat template"
         if not places:
             places = [_stripped(found) for found in _FIND.finditer(visible) if found["heading"]]
-            severity, what = (CHECK.severity if is_answer else Severity.INFO), "a heading of a prompt template"
+            severity, what = (
+                (Severity.INFO if in_template or not is_answer else CHECK.severity),
+                "a heading of a prompt template",
+            )
         if not places and is_answer and (leaked := _leaked_turn(visible, prompt or "")):
             places, what = [leaked], "a mark that opens a turn"
         if places:

@@ -1,9 +1,9 @@
 """CNF003: a response states a sum that does not compute.
 
-What: sums with a stated result in the response or its reasoning, such as "12 + 7 = 20", "15% of 80 is 10" or
-"$3 × 4 = $13", are parsed and computed exactly. Rounding to the digits shown is no error, nor is the chained style
-"3 * 4 = 12 + 5 = 17". Only numbers count: equations with unknowns, code, other bases, times and versions are left out, as
-are sums that the prompt states itself, and those that the response calls wrong.
+What: sums with a stated result in the response or its reasoning, such as "12 + 7 = 20", "15% of 80 is 10" or "$3 × 4 =
+$13", are parsed and computed exactly. Rounding to the digits shown is no error, nor is the chained style "3 * 4 = 12 +
+5 = 17", and a point may group thousands. Only numbers count: equations with unknowns, code, other bases, times, dates
+and versions are left out, as are sums that the prompt states itself, and those that the response calls wrong.
 
 Why it matters: the model learns wrong results, and to trust steps that do not follow.
 
@@ -35,6 +35,8 @@ _CANDIDATE = (
     r"|(?:√|sqrt|\\frac|(?:root|sum|product|difference|quotient) (?:of|between))[^\n]*(?:=|≈|is|equals)[^\n]*\d"
     r"|\d (?:squared|cubed) (?:is|equals|=)"
 )
+_DATE = re.compile(r"(?<!\d)\d{4}-\d\d?-\d\d?(?!\d)|(?<!\d)\d\d?/\d\d?/(?:\d\d)?\d\d(?!\d)")
+_POINT = re.compile(r"(?<=\d)\.(?=\d{3}(?!\d))")
 _CALLED_WRONG = re.compile(
     r"(?i)\b(?:incorrect|wrong|mistak\w+|errors?|false|not (?:true|correct|right|equal)|should (?:be|have been|equal)|isn['’]t"
     r"|is not|does(?:n['’]t| not)"
@@ -65,7 +67,14 @@ def wrong_sums(text: str, prompt: str) -> Iterator[Equation]:
             continue
         if re.search(r"(?i)\b(?:binary|hexadecimal|octal|modulo|base \d)\b", text):
             continue
+        if _DATE.search(text[line_start : equation.end]) or _holds_with_points(text[equation.start : equation.end]):
+            continue
         yield equation
+
+
+def _holds_with_points(sum_: str) -> bool:
+    """Whether a sum computes where points group thousands, as in "1.000 + 500 = 1.500"."""
+    return _POINT.search(sum_) is not None and any(equation.holds for equation in equations_in(_POINT.sub("", sum_)))
 
 
 def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:

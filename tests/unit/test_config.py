@@ -65,7 +65,7 @@ def test_a_setting_that_is_near_to_none_lists_all() -> None:
         ({"data": "a", "limit": "ten"}, "limit"),
         ({"data": "a", "limit": 0}, "limit"),
         ({"data": "a", "limit": 1.5}, "limit"),
-        ({"data": "a", "select": "DUP"}, "select"),
+        ({"data": "a", "select": 7}, "select"),
         ({"data": "a", "select": [1]}, "select.0"),
         ({"data": "a", "columns": ["prompt"]}, "columns"),
         ({"data": "a", "columns": {"prompt": 1}}, "columns.prompt"),
@@ -113,3 +113,8 @@ def test_names_of_settings_are_text(tmp_path: Path) -> None:
 def test_the_nearest_name_is_suggested() -> None:
     assert str(unknown_name("check", "DUP02", ["DUP002", "TXT001"])) == "unknown check 'DUP02'; did you mean 'DUP002'?"
     assert str(unknown_name("check", "x", ["DUP002", "TXT001"])) == "unknown check 'x'; known: DUP002, TXT001"
+
+
+def test_one_name_stands_for_a_list_of_them() -> None:
+    config = make_config({"data": "a", "select": "DUP, TXT001", "ignore": "DUP003"})
+    assert (config.select, config.ignore) == (("DUP", "TXT001"), ("DUP003",))

@@ -16,6 +16,7 @@ from huggingface_hub.utils import close_session
 import tunescope
 from audit.errors import InputError
 from audit.export import Exported, ExportRequest, plan_export, write_export
+from audit.export.decisions import Choice, decide
 from reports.card import card_section, read_card, update_card
 from reports.croissant import croissant_json
 from reports.publishing import Publication, Published, check_publication, publish
@@ -61,6 +62,21 @@ def test_a_section_says_what_left_why_and_how_to_do_it_again(exported) -> None:
         f"| `data.jsonl` | `{source}` |\n"
         f"| `cleaned.jsonl` | `{record['cleaned']['sha256']}` |"
     )
+
+
+def test_a_section_repeats_what_was_decided(audit_rows, tmp_path) -> None:
+    run = audit_rows(ROWS)
+    decide(run, [1], Choice.DROP, "no longer true")
+    decide(run, [2], Choice.KEEP)
+    section = card_section(write_export(plan_export(run, ExportRequest(drop=("TXT",))), tmp_path / "cleaned.jsonl"))
+    assert (
+        "-o run --config settings.yaml\n"
+        "tunescope decide run --drop 'data.jsonl#1' --reason 'no longer true'\n"
+        "tunescope decide run --keep 'data.jsonl#2'\n"
+        "tunescope export run -o cleaned.jsonl --drop TXT\n"
+    ) in section
+    passed_over = plan_export(run, ExportRequest(drop=("TXT",), decisions=False))
+    assert "tunescope decide" not in card_section(write_export(passed_over, tmp_path / "other.jsonl"))
 
 
 def test_a_section_names_its_controls(audit_rows, tmp_path) -> None:
