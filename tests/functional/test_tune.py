@@ -204,7 +204,7 @@ def _wrong_recipe(folder: Path) -> None:
         (_nothing, ("--held-out", "2"), ("--held-out 2 is no share", "between 0 and 1")),
         (_nothing, ("--held-out", "nowhere.jsonl"), ("nowhere.jsonl", "no such file")),
         (_nothing, ("--learning-rate", "3"), ("learning_rate", "less than 1")),
-        (_nothing, ("--seed", "-1"), ("--seed -1",)),
+        (_nothing, ("--seed", "-1"), ("--seed", "equal to 0")),
         (_nothing, ("--choose-learning-rate", "--learning-rate", "0.1"), ("exclude each other",)),
         (_nothing, ("-o", "/dev/null/out"), ("/dev/null/out", "-o")),
     ],

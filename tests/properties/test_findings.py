@@ -93,7 +93,7 @@ def facts(rows: Rows, model: str) -> list[str]:
     return sorted(set(described))  # of equal rows, the order says how often a pair is named
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.data())
 def test_permuting_rows_permutes_findings(tiny_model: str, data: st.DataObject) -> None:
     rows = [POOL[0], *data.draw(st.lists(st.sampled_from(POOL), max_size=14))]
@@ -105,7 +105,7 @@ def test_the_pool_of_rows_sets_off_nearly_every_check(tiny_model: str) -> None:
     assert {finding.code for finding in findings} >= {check.code for check in LOOKED_FOR} - {"FMT003", "FMT005", "FMT006"}
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(
     rows=st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=8, unique=True),
     original=st.integers(0, 7),
@@ -130,7 +130,7 @@ def test_a_planted_copy_is_always_found(tiny_model: str, rows: list[tuple[str, s
 WORD_POOL = [f"w{n}" for n in range(300)]
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     words=st.lists(st.sampled_from(WORD_POOL), min_size=40, max_size=120, unique=True),
     changed=st.integers(0, 39),
