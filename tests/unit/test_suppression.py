@@ -166,7 +166,7 @@ def test_what_is_no_baseline_is_refused(tmp_path: Path, content: bytes | None, w
         ({}, "names no rows, fingerprints or where"),
         ({"codes": ["TXT"]}, "names no rows, fingerprints or where"),
         ({"row": ["a#1"]}, "unknown setting 'row'; did you mean 'rows'"),
-        ({"rows": "a#1"}, "suppress.0.rows"),
+        ({"rows": 7}, "suppress.0.rows"),
         ({"where": {"a": [1]}}, "suppress.0.where.a"),
     ],
 )
