@@ -149,7 +149,7 @@ def test_a_folder_means_its_files_of_rows_and_splits_keep_their_names(tmp_path: 
             ".cache/x.jsonl": jsonl(ROWS),
             "_old/x.jsonl": jsonl(ROWS),
             "train.jsonl": jsonl(ROWS[:2]),
-            "test.jsonl.gz": gzip.compress(jsonl(ROWS[2:3])),
+            "test.jsonl.gz": gzip.compress(jsonl(ROWS[2:3]), mtime=0),
             "more/valid.json": json.dumps(ROWS[3:4]).encode(),
             "empty.jsonl": b"",
         },
@@ -257,7 +257,7 @@ pl.DataFrame(ROWS).write_parquet(PARQUET)
         (b"\xef\xbb\xbf\n " + jsonl(ROWS), "stdin.jsonl"),
         (json.dumps(ROWS).encode(), "stdin.json"),
         (pl.DataFrame(ROWS).write_csv().encode(), "stdin.csv"),
-        (gzip.compress(jsonl(ROWS)), "stdin.jsonl.gz"),
+        (gzip.compress(jsonl(ROWS), mtime=0), "stdin.jsonl.gz"),
         (ARROW.getvalue().to_pybytes(), "stdin.arrow"),
         (PARQUET.getvalue(), "stdin.parquet"),
     ],
@@ -279,7 +279,7 @@ def test_standard_input_is_told_by_its_content(
         (b"instruction,instruction\na,b\n", "-: the first line is no header"),
         (b"\n{broken\n", r"-: no row can be read \(line 2"),
         (b"[", "-: the JSON array is not closed"),
-        (gzip.compress(jsonl(ROWS))[:-5], "-: .*Truncated compressed stream"),
+        (gzip.compress(jsonl(ROWS), mtime=0)[:-5], "-: .*Truncated compressed stream"),
     ],
 )
 def test_standard_input_that_cannot_be_read_is_refused_under_its_name(
@@ -353,7 +353,7 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def test_a_file_of_the_web_is_read_and_its_query_is_no_pattern(tmp_path: Path) -> None:
-    lay(tmp_path / "web", {"my rows.jsonl.gz": gzip.compress(jsonl(ROWS))})
+    lay(tmp_path / "web", {"my rows.jsonl.gz": gzip.compress(jsonl(ROWS), mtime=0)})
     with served(tmp_path / "web") as address:
         corpus = read(tmp_path, f"{address}/my%20rows.jsonl.gz?download=true")
         with pytest.raises(InputError, match="cannot be fetched"):
@@ -497,7 +497,7 @@ def test_a_folder_that_moved_is_found_again(audit_file: Callable[..., Run], tmp_
 def test_what_cannot_be_read_again_is_kept_in_the_run(
     audit_file: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    content = gzip.compress(jsonl(DOUBLE))
+    content = gzip.compress(jsonl(DOUBLE), mtime=0)
     monkeypatch.setattr(sys, "stdin", Piped(content))
     run = audit_file(Path("-"))
     assert run.manifest["source"]["files"] == [
