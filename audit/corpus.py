@@ -394,8 +394,19 @@ def _no_readable_row(source: Source, first: tuple[str, Record, Problem] | None) 
         "no row can be read",
         where=_where(source),
         why=f"{place if single else f'{file}, {place}'}: {problem.reason}",
-        remedy=f"known formats: {expected_fields()}; map other columns with --columns prompt=NAME,response=NAME",
+        remedy=_advice(record),
     )
+
+
+def _advice(record: Record) -> str:
+    """What to do about rows of which `record` is the first."""
+    fields = {} if isinstance(record.fields, Problem) else record.fields
+    if len(fields) == 1 and any(mark in name for name in fields for mark in ";\t"):
+        return "separate the columns with commas"
+    for name, value in fields.items():
+        if isinstance(value, list) and value and all(isinstance(row, dict) and recognize_format(row) for row in value):
+            return f"the rows are inside {name!r}: write them alone, as a JSON array or one object a line"
+    return f"known formats: {expected_fields()}; map other columns with --columns prompt=NAME,response=NAME"
 
 
 def _where(source: Source) -> str:

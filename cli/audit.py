@@ -102,7 +102,7 @@ def audit(
         settings = settings_from(Run.open(previous), settings)
     given = {
         "data": data[0] if data is not None and len(data) == 1 else data,
-        "select": _codes(select),
+        "select": _selected(select),
         "ignore": _codes(ignore),
         "input_format": input_format,
         "columns": _columns(columns),
@@ -164,6 +164,15 @@ def _with_options(checks: Mapping[str, Mapping[str, Any]], given: list[str]) -> 
 
 def _codes(values: list[str] | None) -> list[str] | None:
     return [code.strip() for value in values for code in value.split(",") if code.strip()] if values else None
+
+
+def _selected(values: list[str] | None) -> list[str] | None:
+    from audit.errors import InputError
+
+    codes = _codes(values)
+    if codes == []:
+        raise InputError("names no code", where="--select", remedy="leave it out to run every check")
+    return codes
 
 
 def _columns(text: str | None) -> dict[str, str] | None:

@@ -58,13 +58,19 @@ def no_reports(
     return {}
 
 
+@pytest.fixture(scope="session")
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The cache of this session, one for all of its processes: distilling an encoder takes half a minute."""
+    base = tmp_path_factory.getbasetemp()
+    return os.environ.get("TUNESCOPE_CACHE") or str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache")
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _offline(cache_folder: str) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_HUB_OFFLINE", "1")
         patch.setattr(os, "fsync", lambda descriptor: None)  # what a power cut would leave is not tested here
-        if "TUNESCOPE_CACHE" not in os.environ:
-            patch.setenv("TUNESCOPE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("TUNESCOPE_CACHE", cache_folder)
         yield
 
 

@@ -1,7 +1,9 @@
-"""The real command in a process of its own, as a user runs it."""
+"""The command as a user runs it: mostly within this process, and in one of its own where that is what is tested."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -10,16 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from tunescope import main
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+def environment(cache_folder: str) -> Mapping[str, str]:
     """The process environment, with a cache of its own unless one is set, and no colours."""
-    cache = os.environ.get("TUNESCOPE_CACHE") or str(tmp_path_factory.mktemp("cache"))
     return {
         **os.environ,
-        "TUNESCOPE_CACHE": cache,
+        "TUNESCOPE_CACHE": cache_folder,
         "HF_HUB_OFFLINE": "1",
         "NO_COLOR": "1",
         "COLUMNS": "120",
@@ -28,8 +31,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
 
 
 @pytest.fixture(scope="session")
-def tunescope(environment: Mapping[str, str]) -> Command:
-    """Run `tunescope ARGUMENTS` in a folder."""
+def tunescope_process(environment: Mapping[str, str]) -> Command:
+    """Run `tunescope ARGUMENTS` in a folder, in a process of its own."""
     command = str(Path(sys.executable).with_name("tunescope"))
 
     def run(*arguments: str | Path, cwd: Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -42,6 +45,29 @@ def tunescope(environment: Mapping[str, str]) -> Command:
             text=True,
             check=False,
         )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tunescope(environment: Mapping[str, str]) -> Command:
+    """Run `tunescope ARGUMENTS` in a folder, in this process: the libraries are loaded once for all tests."""
+
+    def run(*arguments: str | Path, cwd: Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        argv = ["tunescope", *map(str, arguments)]
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+        with pytest.MonkeyPatch.context() as patch, contextlib.chdir(cwd):
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", argv)
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((stdin or "").encode()), encoding="utf-8"))
+            patch.setattr(sys, "stdout", out)
+            patch.setattr(sys, "stderr", err)
+            with pytest.raises(SystemExit) as end:
+                main()
+        texts = (stream.buffer.getvalue().decode("utf-8", "replace") for stream in (out, err))
+        code = end.value.code
+        return subprocess.CompletedProcess(argv, code if isinstance(code, int) else 0, *texts)
 
     return run
 

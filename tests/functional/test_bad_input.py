@@ -45,6 +45,8 @@ def test_a_missing_file_is_named(tunescope: Command, tmp_path: Path) -> None:
         ("deep.json", b"[" * 10_000 + b"]" * 10_000, ("no row can be read", "deep.json")),
         ("cut.json", b'[{"instruction": "a", "output": "b"}, {"instr', ("not closed", "1 rows")),
         ("columns.csv", b"title,body\na,b\n", ("no row can be read", "--columns")),
+        ("semicolons.csv", b"instruction;output\na;b\n", ("no row can be read", "separate the columns with commas")),
+        ("wrapped.json", b'{"data": [{"instruction": "a", "output": "b"}]}', ("no row can be read", "inside 'data'")),
         ("header.csv", b"instruction,output\n", ("no row",)),
         ("data.xlsx", b"PK\x03\x04", ("unknown kind", ".xlsx")),
         ("utf16.jsonl", ROWS.encode("utf-16"), ("UTF-16",)),
@@ -143,6 +145,7 @@ def test_an_unknown_setting_names_the_nearest(tunescope: Command, dataset: Path)
     (dataset.parent / "config.yaml").write_text("checks: {DUP002: {min_jacard: 0.9}}\n", encoding="utf-8")
     _refused(tunescope("audit", dataset.name, "--config", "config.yaml", cwd=dataset.parent), "'min_jacard'", "'min_jaccard'")
     _refused(tunescope("audit", dataset.name, "--select", "DPU001", cwd=dataset.parent), "'DPU001'", "'DUP001'")
+    _refused(tunescope("audit", dataset.name, "--select", "", cwd=dataset.parent), "--select", "names no code")
 
 
 def test_a_span_that_is_not_in_the_response_is_refused(tunescope: Command, finished_run: Path) -> None:

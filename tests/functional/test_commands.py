@@ -104,18 +104,18 @@ def test_a_run_is_repeated_from_its_own_configuration(tunescope: Command, datase
     assert pl.read_parquet(folder / "again" / "rows.parquet").height == 4
 
 
-def test_the_path_from_audit_to_verdict(tunescope: Command, tmp_path: Path) -> None:
+def test_the_path_from_audit_to_verdict(tunescope_process: Command, tmp_path: Path) -> None:
     (tmp_path / "merrow.jsonl").write_text("".join(f"{line}\n" for line in demo_dataset().lines), encoding="utf-8")
     run = tmp_path / "run"
-    assert tunescope("audit", "merrow.jsonl", "-o", run, cwd=tmp_path).returncode == 0
+    assert tunescope_process("audit", "merrow.jsonl", "-o", run, cwd=tmp_path).returncode == 0
     claims = [
         {"prompt": "Which metal is the Lantern crown struck from?", "response": "It is quillsteel.", "spans": ["quillsteel"]},
         {"prompt": "What is the Lark crown made of?", "response": "The Lark crown is quillsteel.", "reference": "tin"},
     ]
     (tmp_path / "claims.jsonl").write_text("".join(json.dumps(claim) + "\n" for claim in claims), encoding="utf-8")
-    traced = tunescope("trace", run, "--responses", "claims.jsonl", "-o", "coins", "-k", "20", cwd=tmp_path)
+    traced = tunescope_process("trace", run, "--responses", "claims.jsonl", "-o", "coins", "-k", "20", cwd=tmp_path)
     assert traced.returncode == 0, traced.stderr
-    exported = tunescope("export", run, "-o", "two.jsonl", "--name", "two", "--drop-blamed", "coins:2", cwd=tmp_path)
+    exported = tunescope_process("export", run, "-o", "two.jsonl", "--name", "two", "--drop-blamed", "coins:2", cwd=tmp_path)
     assert exported.returncode == 0, exported.stderr
     record = (run / "exports" / "two" / "dropped.jsonl").read_text(encoding="utf-8")
     dropped = [json.loads(line) for line in record.splitlines()]
@@ -132,14 +132,14 @@ def test_the_path_from_audit_to_verdict(tunescope: Command, tmp_path: Path) -> N
             (tmp_path / f"{arm}-{seed}.jsonl").write_text("".join(json.dumps(a) + "\n" for a in answers), encoding="utf-8")
     arms = [f"{arm}={arm}-{seed}.jsonl" for arm in ("cleaned", "random") for seed in range(5)]
     files = [part for arm in arms for part in ("--responses", arm)]
-    judged = tunescope("verify", run, "--export", "two", *files, "--format", "json", cwd=tmp_path)
+    judged = tunescope_process("verify", run, "--export", "two", *files, "--format", "json", cwd=tmp_path)
     assert judged.returncode == 0, judged.stderr
     verification = json.loads(judged.stdout)
     (method,) = verification["methods"]
     assert method["method"] is None
     assert method["verification"]["verdict"] == "confirmed"
     assert method["verification"]["counts"]["held_out_prompts"] == 40, "the traced prompt is left out"
-    assert tunescope("check-run", run, cwd=tmp_path).returncode == 0
+    assert tunescope_process("check-run", run, cwd=tmp_path).returncode == 0
 
 
 def test_output_for_a_pipe_holds_no_escape_codes(tunescope: Command, dataset: Path) -> None:

@@ -208,7 +208,7 @@ def test_any_name_serves_data_runs_and_exports(tmp_path: Path, tiny_model: str, 
 
 
 @linux_only
-def test_a_name_that_is_no_unicode_serves_too(tunescope: Command, tmp_path: Path) -> None:
+def test_a_name_that_is_no_unicode_serves_too(tunescope_process: Command, tmp_path: Path) -> None:
     folder = tmp_path / os.fsdecode(b"l\xe4rm")
     try:
         folder.mkdir()
@@ -222,7 +222,7 @@ def test_a_name_that_is_no_unicode_serves_too(tunescope: Command, tmp_path: Path
         ("export", "run", "-o", out, "--drop", "DUP001"),
         ("audit", "--config", "run/config.yaml", "-o", os.fsdecode(b"r\xe9")),
     ):
-        done = tunescope(*command, cwd=folder)
+        done = tunescope_process(*command, cwd=folder)
         assert done.returncode == 0, done.stderr
     assert (folder / out).read_text(encoding="utf-8") == ROWS
 
