@@ -20,7 +20,7 @@ demo: $(VENV)/.ready
 # One thread each: toy models are slowed down by more, many times over where cores are shared. A file's tests share their
 # models and runs, so a file stays with one worker.
 test: $(VENV)/.ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.ready
 	$(BIN)/ruff format --check .
