@@ -49,7 +49,8 @@ _EXAMPLE_DOMAIN = re.compile(
     r"(?:.*\.)?(?:example|test|invalid|localhost)(?:\.\w+)*"
     r"|(?:.*\.)?(?:my|your|the|some|any|a|this|new|our)?[-_]?(?:domain|company|business|organi[sz]ation|website|site|web|email"
     r"|e-?mail|mail|mailserver|server|host|provider|address|sample|demo|dummy|fake|test|foo|bar|baz|acme|abc|xyz|aaa|xxx+"
-    r"|asdf|qwerty|university|school|college|somewhere|nowhere|placeholder|store|shop|name|employer|corp|client|recipient|sender|username)"
+    r"|asdf|qwerty|university|school|college|somewhere|nowhere|placeholder|store|shop|name|employer|corp"
+    r"|client|recipient|sender|username)"
     r"(?:[-_]?(?:name|domain|company|mail|site|corp|inc))?\d*\.(?:com|org|net|edu|io|co|gov|info|biz|de|fr|es|it|co\.uk|tld"
     r"|xyz|ac\.uk)",
 )
@@ -123,7 +124,8 @@ _ANNOUNCES = re.compile(
     r"|whats ?app|\btext (?:me|us|him|her|them)\b"
     r"|\b(?:my|his|her|their|our|your) (?:\w+ )?number\b|\bcontact|\breach (?:me|us|him|her|them)|\bhotline\b|\bsms\b"
     r"|\bdial|\bring (?:me|us)|\bph\b|\bhandy|\btelefon|\bt[eé]l[eé]"
-    r"|\bm[oó]vil\b|\bcelular\b|\bportable\b|\bmobil|\banruf|\bappel|\bllam|\btelegram\b|\bsignal\b|电话|手机|電話|携帯|전화|тел\b|телефон)[^\n]*$",
+    r"|\bm[oó]vil\b|\bcelular\b|\bportable\b|\bmobil|\banruf|\bappel|\bllam"
+    r"|\btelegram\b|\bsignal\b|电话|手机|電話|携帯|전화|тел\b|телефон)[^\n]*$",
     re.IGNORECASE,
 )
 _NOT_A_NUMBER_OF = re.compile(

@@ -54,6 +54,10 @@ _MAY_BE_NONE = re.compile(
     r"(?i)\b(?:any|no|none|nothing|how many|which of|whether|if|errors?|mistakes?|exceptions?|exists?|missing|left|common|"
     r"output\w*|prints?|return\w*|evaluate\w*|value|type|true or false|python)\b"
 )
+_SIGNS_ARE_MEANT = re.compile(
+    r"(?i)\b(?:dash(?:es)?|hyphens?|dots?|ellips[ie]s|divider|underscores?|asterisks?|question marks?)\b"
+)
+_WORD_IS_MEANT = re.compile(r"(?i)\b(?:which|what)\b[^?]*\b(?:value|keyword|tag|literal|constant)\b[^?]*\?")
 
 
 def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
@@ -73,12 +77,6 @@ def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
             evidence = Evidence(measure="the whole response", span=(start, end), quote=shorten(answer))
             severity = Severity.INFO if mark["none"] else CHECK.severity
             yield Finding(CHECK.code, row, turn, severity, f"The response is a placeholder: {shorten(answer, 40)}", evidence)
-
-
-_SIGNS_ARE_MEANT = re.compile(
-    r"(?i)\b(?:dash(?:es)?|hyphens?|dots?|ellips[ie]s|divider|underscores?|asterisks?|question marks?)\b"
-)
-_WORD_IS_MEANT = re.compile(r"(?i)\b(?:which|what)\b[^?]*\b(?:value|keyword|tag|literal|constant)\b[^?]*\?")
 
 
 def _is_offered(mark: str, prompt: str) -> bool:

@@ -31,8 +31,8 @@ __all__ = ["CHECK"]
 _SELF = (
     r"(?:(?:[\w-]+\s+){0,3}?(?:AI|A\.I\.|artificial\s+intelligence|language\s+model|LLM|chatbot|virtual\s+assistant|"
     r"digital\s+assistant"
-    r"|machine\s+learning\s+model|computer\s+program|(?:text|voice|computer)-based\s+assistant|GPT(?:-\d\S*)?))(?:[\s-]+(?:powered|based|text|language|model|assistant|system|"
-    r"program|chatbot|bot|entity|AI))*"
+    r"|machine\s+learning\s+model|computer\s+program|(?:text|voice|computer)-based\s+assistant|GPT(?:-\d\S*)?))"
+    r"(?:[\s-]+(?:powered|based|text|language|model|assistant|system|program|chatbot|bot|entity|AI))*"
 )
 _NO_PERSON = (
     r"(?!\s+(?:researcher|engineer|expert|enthusiast|developer|scientist|student|start-?up|consultant|specialist|company|lab"
@@ -101,7 +101,8 @@ _REFUSAL = re.compile(
         \b[^.!?\n]{{0,50}}?\b(?:I|we|(?:the|this|your)\s+(?:task|model|instruction|input|request|question|
             prompt))\b(?:\s+\w+){{0,3}}?\s*{_CANNOT}(?!\s+(?:stop|wait|believe|imagine))\b |
     (?:(?:thank\s+you|thanks)[^.!?\n]*[.!?,]\s*(?:but\s+)?)?
-        (?:I|we)(?:\s+simply|\s+really)?\s*{_CANNOT}\s+(?:\w+ly\s+|in\s+good\s+conscience\s+)?(?:be\s+able\s+to\s+|to\s+)?{_TASK_VERBS}\b[^.!?\n]{{0,90}}?
+        (?:I|we)(?:\s+simply|\s+really)?\s*{_CANNOT}\s+(?:\w+ly\s+|in\s+good\s+conscience\s+)?
+        (?:be\s+able\s+to\s+|to\s+)?{_TASK_VERBS}\b[^.!?\n]{{0,90}}?
         \b(?:that|this|it|request|such|any|you|your|requests?|questions?|content|information|harmful|illegal|unethical|
             instructions?|tasks?|files?|images?|pictures?|links?|urls?|websites?|internet|web|attachments?|topics?)\b |
     I(?:['’]d|\s+would)\s+(?:really\s+)?(?:rather\s+not|prefer\s+not\s+to)\s+{_TASK_VERBS}\b |
@@ -206,7 +207,8 @@ _LETTER = re.compile(
     r"say|tell|design|develop|construct|prepare|phrase|make\s+up|form)\b[^.!?\n]{0,80}\b(?:repl(?:y|ies)|response|customers?|"
     r"clients?|e-?mail|letter|dialog(?:ue)?|script|story|poem|lyrics|song|message|note|tweet|comment|feelings?|conversation|"
     r"scene|quote|phrase|monologue|speech|statement|diary|sentence)\b"
-    r"|\b(?:declin\w+|refus\w+|reject\w*|apolog\w+|excuse|role-?play|act\s+as|pretend|sorry|unfortunately|unable|afraid|not\s+able|will\s+not\s+be|regret|"
+    r"|\b(?:declin\w+|refus\w+|reject\w*|apolog\w+|excuse|role-?play|act\s+as|pretend|sorry|"
+    r"unfortunately|unable|afraid|not\s+able|will\s+not\s+be|regret|"
     r"can(?:no|['’])t|cannot|could\s*n['’o]t|won['’]t)\b"
 )
 _OF_TASK = re.compile(

@@ -19,6 +19,7 @@ _NAMES = dict(
         "ur:Urdu uz:Uzbek vi:Vietnamese zh:Chinese"
     ).split()
 )
+_LANGUAGES = {name: code for code, name in _NAMES.items()}
 _OTHER_NAMES = (
     "Mandarin|Cantonese|Latin|Farsi|Filipino|Gaelic|Hawaiian|Maori|Yiddish|Esperanto|Flemish|Castilian|Hinglish|Spanglish"
     "|Pinyin|Kanji|Hiragana|Katakana|Mexican|Brazilian"
@@ -91,10 +92,9 @@ def speaks_of(text: str, language: str) -> bool:
 
     Any language's name counts where only the script is known, such as "Cyrillic".
     """
-    named = {name: code for code, name in _NAMES.items()}
     for match in SPEAKS_OF_LANGUAGES.finditer(text):
         name = match["name"]
-        if name is None or language not in _NAMES or are_confused(named.get(name.title(), language), language):
+        if name is None or language not in _NAMES or are_confused(_LANGUAGES.get(name.title(), language), language):
             return True
     return False
 

@@ -196,6 +196,7 @@ def _broken(text: str, line: str, prompt: str, words: _Words, habits: list[float
     opened = line.rfind("(")
     if n_words >= 4 and opened >= 0 and ")" not in line[opened:]:
         return "ends within brackets", True
+    # Straight marks are left open where their number is odd; curly ones show it by themselves.
     if (
         n_words >= 4
         and text.count('"') % 2 == ('"' in line[-60:])

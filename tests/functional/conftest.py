@@ -66,8 +66,8 @@ def tunescope(environment: Mapping[str, str]) -> Command:
             with pytest.raises(SystemExit) as end:
                 main()
         texts = (stream.buffer.getvalue().decode("utf-8", "replace") for stream in (out, err))
-        code = end.value.code
-        return subprocess.CompletedProcess(argv, code if isinstance(code, int) else 0, *texts)
+        assert isinstance(end.value.code, int)
+        return subprocess.CompletedProcess(argv, end.value.code, *texts)
 
     return run
 
