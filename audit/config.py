@@ -18,12 +18,18 @@ __all__ = ["AuditConfig", "SuppressRule", "load_config", "make_config", "member_
 _Member = TypeVar("_Member", bound=StrEnum)
 
 
-def _listed(value: object) -> object:
-    """One name, or several with commas between, where a list is meant."""
+def _codes(value: object) -> object:
+    """One code, or several with commas between, where a list is meant."""
     return tuple(part for part in map(str.strip, value.split(",")) if part) if isinstance(value, str) else value
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+def _names(value: object) -> object:
+    """One name where a list is meant; the names of files and rows may hold commas."""
+    return (value,) if isinstance(value, str) else value
+
+
+Codes = Annotated[tuple[str, ...], BeforeValidator(_codes)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 
 
 class SuppressRule(BaseModel):
@@ -39,7 +45,7 @@ class SuppressRule(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    codes: Names = ()
+    codes: Codes = ()
     rows: Names = ()
     fingerprints: Names = ()
     where: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
@@ -78,8 +84,8 @@ class AuditConfig(BaseModel):
     input_format: Format | None = None
     columns: dict[str, str] = Field(default_factory=dict)
     limit: int | None = Field(default=None, ge=1)
-    select: Names = ()
-    ignore: Names = ()
+    select: Codes = ()
+    ignore: Codes = ()
     checks: dict[str, dict[str, Any]] = Field(default_factory=dict)
     encoder: str = "all-MiniLM-L6-v2"
     group_column: str | None = None

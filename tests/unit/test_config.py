@@ -118,3 +118,10 @@ def test_the_nearest_name_is_suggested() -> None:
 def test_one_name_stands_for_a_list_of_them() -> None:
     config = make_config({"data": "a", "select": "DUP, TXT001", "ignore": "DUP003"})
     assert (config.select, config.ignore) == (("DUP", "TXT001"), ("DUP003",))
+
+
+def test_one_name_may_stand_where_a_list_is_meant_and_may_hold_commas() -> None:
+    rule = {"codes": "DUP, TXT", "rows": "a, b.jsonl#3"}
+    config = make_config({"data": "a", "evaluation": "exam, part 2.jsonl", "suppress": [rule]})
+    assert config.evaluation == ("exam, part 2.jsonl",)
+    assert (config.suppress[0].codes, config.suppress[0].rows) == (("DUP", "TXT"), ("a, b.jsonl#3",))
