@@ -104,6 +104,11 @@ class Materials:
         return self.responses.filter(pl.col("language").is_in(_ENGLISH) & pl.col("prompt_language").is_in(_ENGLISH))
 
     @cached_property
+    def has_english_prompt(self) -> NDArray[np.bool_]:
+        """Whether a response's prompt is not known to be of another language than English; shape `(n_responses,)`."""
+        return self.responses["prompt_language"].is_in(_ENGLISH).to_numpy()
+
+    @cached_property
     def row_of_response(self) -> NDArray[np.int64]:
         """The row of every response; shape `(n_responses,)`."""
         return self.corpus.responses["row"].to_numpy().astype(np.int64)

@@ -383,9 +383,11 @@ def _in_other_words(materials: Materials, responses: pl.DataFrame, answers: dict
     """Pairs of responses, both with an answer of their own, whose prompts ask the same in other words."""
     if not materials.has_vectors:
         return
-    n_words = np.diff(materials.prompt_words.offsets)
+    is_short = np.diff(materials.prompt_words.offsets) <= _MOST_WORDS_IN_OTHER_WORDS
     short = (
-        (pl.col("text").str.len_chars() <= _LONGEST_ANSWER) & pl.Series(n_words <= _MOST_WORDS_IN_OTHER_WORDS) & pl.col("alone")
+        (pl.col("text").str.len_chars() <= _LONGEST_ANSWER)
+        & pl.Series(is_short & materials.has_english_prompt)
+        & pl.col("alone")
     )
     with_prompt: dict[str, list[int]] = defaultdict(list)
     for number, prompt, text, start in responses.filter(short).select("response", "prompt", "text", "answer_start").iter_rows():

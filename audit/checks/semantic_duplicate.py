@@ -5,8 +5,8 @@ words that carry no content of their own: function words, verbs of instruction (
 and nouns that are used for one another ("ways" and "methods"). Numbers and names must agree, and so must the word that
 follows "to", "from", "than" and the like, because "Celsius to Fahrenheit" is not "Fahrenheit to Celsius". Similarity of
 vectors alone would not do: in instruction data it mostly means the same *kind* of question. Prompts of up to 64 words
-are compared, in English; a longer one is mostly a passage, which DUP002 compares. Pairs with DUP001 or DUP002 are left
-out.
+are compared; a longer one is mostly a passage, which DUP002 compares. The wordings are compared in English; of a prompt
+in another language only the same prompt is found. Pairs with DUP001 or DUP002 are left out.
 
 Why it matters: the question counts twice, and where the answers differ the model is taught both.
 
@@ -175,7 +175,9 @@ def find(materials: Materials, options: Options) -> Iterator[Finding]:
     with_prompt: dict[str, list[int]] = {}
     for response in np.flatnonzero(single & short & first).tolist():
         with_prompt.setdefault(prompts[response], []).append(response)
-    matches = matching_prompts(with_prompt, materials.prompt_vectors, options.min_similarity)
+    english = materials.has_english_prompt
+    in_english = {prompt: responses for prompt, responses in with_prompt.items() if english[responses[0]]}
+    matches = matching_prompts(in_english, materials.prompt_vectors, options.min_similarity)
     same = [
         (int(rows[response]), int(rows[other]), similarity)
         for prompt, responses in with_prompt.items()
@@ -201,7 +203,7 @@ def find(materials: Materials, options: Options) -> Iterator[Finding]:
 def matching_prompts(
     with_prompt: Mapping[str, list[int]], vectors: NDArray[np.float32], min_similarity: float
 ) -> dict[str, list[tuple[str, float]]]:
-    """For each prompt the others that ask the same, with the cosine of the two.
+    """For each prompt the others that ask the same, with the cosine of the two; the prompts are to be English.
 
     Only prompts whose content another prompt has too are compared, which leaves few of them.
     """
@@ -238,5 +240,5 @@ CHECK = Check(
     explanation=__doc__,
     find=find,
     options=Options,
-    needs=frozenset({Need.WORDS, Need.VECTORS}),
+    needs=frozenset({Need.WORDS, Need.VECTORS, Need.LANGUAGES}),
 )

@@ -271,6 +271,16 @@ def test_conversations_and_long_prompts_are_not_compared(find_in: FindIn) -> Non
     )
 
 
+def test_wordings_are_compared_in_english_and_the_same_prompt_in_any_language(find_in: FindIn) -> None:
+    # To an English reader, the second asks what the first does.
+    rows = [
+        alpaca("Wie lautet der Name der Hauptstadt der Inseln?", "Ostrand, weil dort der erste Hafen lag."),
+        alpaca("Wie lautet also der Name der Hauptstadt der Inseln?", "Er lautet auch heute noch Vell."),
+        alpaca("Wie lautet der Name der Hauptstadt der Inseln?", "Vell."),
+    ]
+    assert [(finding.row, finding.evidence.related) for finding in find_in("DUP003", rows)] == [(2, (0,))]
+
+
 def test_prompts_without_content_ask_nothing(find_in: FindIn) -> None:
     assert find_in("DUP003", [alpaca("What is this?", "A coin."), alpaca("What are those?", "Two bridges.")]) == []
 
