@@ -377,10 +377,11 @@ def _not_selected(checks: Sequence[Check], has_evaluation: bool) -> Iterator[Ski
 
 
 def _options(checks: Sequence[Check], values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    known = [check.code for check in all_checks()]
-    for code in values:
+    known = {check.code: check for check in all_checks()}
+    for code, given in values.items():
         if code not in known:
-            raise unknown_name("check", code, known)
+            raise unknown_name("check", code, list(known))
+        options_of(known[code], given)  # a mistake is one where the check does not run, too
     return {check.code: options_of(check, values.get(check.code, {})) for check in checks}
 
 

@@ -377,6 +377,8 @@ def claim_folder(folder: Path, key: Mapping[str, Any], noun: str, work: str) -> 
     Raises:
         InputError: The folder exists, another process works on it, or the partial one belongs to other settings.
     """
+    if folder.is_file():
+        raise InputError("is a file, and no folder to write to", where=str(folder), remedy="choose another with -o")
     if folder.exists():
         raise InputError(f"the {noun} folder exists", where=str(folder), remedy="choose another with -o, or remove it")
     path = _partial_of(folder)

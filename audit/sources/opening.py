@@ -11,6 +11,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import logging
 import os
 import posixpath
 import re
@@ -184,6 +185,9 @@ def _find(given: str, copies: Path) -> list[_Found]:
     if hub_id is None or container_of_suffix(PurePath(given)) is not None:
         detect_container(path)  # says what is wrong with it
         raise InputError("no such file", where=given, remedy="check the path")
+    if Path(hub_id["name"].partition("/")[0]).is_dir():  # a mistyped path is not sent to the hub
+        remedy = "check the path, or name a dataset of the hub as hf://datasets/ORG/NAME/*.parquet"
+        raise InputError("no such file", where=given, remedy=remedy)
     return _load_from_hub(given, hub_id["name"], hub_id["revision"], hub_id["split"], copies)
 
 
@@ -392,9 +396,11 @@ def _cannot_fetch(url: str, error: Exception) -> InputError:
 def _load_from_hub(given: str, name: str, revision: str | None, split: str | None, copies: Path) -> list[_Found]:
     """The splits of a dataset of the hub, each as a Parquet file."""
     import datasets
+    from huggingface_hub import logging as hub_logging
 
-    quiet = datasets.are_progress_bars_disabled()
+    quiet, verbosity = datasets.are_progress_bars_disabled(), hub_logging.get_verbosity()
     datasets.disable_progress_bars()
+    hub_logging.set_verbosity(logging.ERROR)  # every failed try would be told
     try:
         loaded = datasets.load_dataset(name, revision=revision, split=split)
         splits = loaded if isinstance(loaded, dict) else {split or "train": loaded}
@@ -413,6 +419,7 @@ def _load_from_hub(given: str, name: str, revision: str | None, split: str | Non
             remedy="check the name, or where several configurations exist name files: hf://datasets/ORG/NAME/FOLDER/*.parquet",
         ) from error
     finally:
+        hub_logging.set_verbosity(verbosity)
         if not quiet:
             datasets.enable_progress_bars()
     return found

@@ -95,6 +95,7 @@ def test_a_full_disk_is_said_and_the_command_can_be_repeated(environment: Mappin
 def test_an_existing_run_is_never_overwritten(tunescope: Command, dataset: Path, finished_run: Path) -> None:
     before = (finished_run / "manifest.json").read_bytes()
     _refused(tunescope("audit", dataset, "-o", finished_run, cwd=dataset.parent), "exists")
+    _refused(tunescope("audit", dataset, "-o", dataset, cwd=dataset.parent), "is a file", "choose another with -o")
     assert (finished_run / "manifest.json").read_bytes() == before
 
 
@@ -144,6 +145,8 @@ def test_an_unknown_setting_names_the_nearest(tunescope: Command, dataset: Path)
     _refused(tunescope("audit", "--config", "config.yaml", cwd=dataset.parent), "'selct'", "'select'", "config.yaml")
     (dataset.parent / "config.yaml").write_text("checks: {DUP002: {min_jacard: 0.9}}\n", encoding="utf-8")
     _refused(tunescope("audit", dataset.name, "--config", "config.yaml", cwd=dataset.parent), "'min_jacard'", "'min_jaccard'")
+    not_run = ("--ignore", "DUP002", "--option", "DUP002.min_jaccard=7")
+    _refused(tunescope("audit", dataset.name, *not_run, cwd=dataset.parent), "'min_jaccard'", "from 0.7 to 1.0")
     _refused(tunescope("audit", dataset.name, "--select", "DPU001", cwd=dataset.parent), "'DPU001'", "'DUP001'")
     _refused(tunescope("audit", dataset.name, "--select", "", cwd=dataset.parent), "--select", "names no code")
 

@@ -411,6 +411,17 @@ def test_a_folder_of_the_same_name_wins_over_the_hub(hub: Asked, tmp_path: Path)
     assert hub == []
 
 
+@pytest.mark.parametrize("given", ["org/nmae", "./name", "../name"])
+def test_a_mistyped_path_is_not_sent_to_the_hub(
+    hub: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    lay(tmp_path, {"org/name/mine.jsonl": jsonl(ROWS[:1])})
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="no such file"):
+        names(given)
+    assert hub == []
+
+
 def test_a_dataset_that_the_hub_does_not_give_is_refused_with_the_reason(hub: Asked) -> None:
     with pytest.raises(InputError, match=r"org/other: there is no such file, and no dataset of this name can be loaded"):
         names("org/other")
