@@ -109,7 +109,7 @@ def test_a_report_that_was_killed_goes_on_to_the_same_bytes(
         start_new_session=True,
     ) as process:
         partial = folder / "run" / "verify" / "killed.partial"
-        for _ in range(1200):
+        for _ in range(6000):
             if len(list(partial.glob("records/*/*.json"))) >= 2:
                 break
             assert process.poll() is None
