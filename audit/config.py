@@ -17,6 +17,10 @@ __all__ = ["AuditConfig", "SuppressRule", "load_config", "make_config", "member_
 
 _Member = TypeVar("_Member", bound=StrEnum)
 
+_SETTING_OF_OPTION = {"option": "checks", "options": "checks", "from": "previous"}
+_ONLY_OPTIONS = {"out": "--out", "fail_on": "--fail-on", "format": "--format", "quiet": "--quiet"}
+_KINDS = {"tuple_type": "a list is expected, such as [DUP, TXT003]", "dict_type": "names and values are expected, NAME: VALUE"}
+
 
 def _codes(value: object) -> object:
     """One code, or several with commas between, where a list is meant."""
@@ -138,11 +142,20 @@ def make_config(settings: dict[str, Any], where: str = "") -> AuditConfig:
         name = ".".join(str(part) for part in problem["loc"])
         name = "data" if name.startswith("data.") else name  # of the kinds that it may have, pydantic names one
         if problem["type"] == "extra_forbidden":
-            known = SuppressRule.model_fields if name.startswith("suppress.") else AuditConfig.model_fields
-            raise unknown_name("setting", str(problem["loc"][-1]), list(known), where) from error
-        raise InputError(
-            f"setting {name!r}: {problem['msg'].lower()}", where=where, remedy="see tunescope audit --help"
-        ) from error
+            raise _unknown_setting(problem["loc"], where) from error
+        what = _KINDS.get(problem["type"], problem["msg"].lower())
+        raise InputError(f"setting {name!r}: {what}", where=where, remedy="see tunescope audit --help") from error
+
+
+def _unknown_setting(loc: tuple[str | int, ...], where: str) -> InputError:
+    name = str(loc[-1])
+    if loc[0] == "suppress":
+        return unknown_name("setting", name, list(SuppressRule.model_fields), where)
+    if name in _ONLY_OPTIONS:
+        return InputError(f"{name!r} is no setting", where=where, remedy=f"give {_ONLY_OPTIONS[name]} on the command line")
+    if name in _SETTING_OF_OPTION:
+        return InputError(f"unknown setting {name!r}", where=where, remedy=f"it is called {_SETTING_OF_OPTION[name]!r}")
+    return unknown_name("setting", name, list(AuditConfig.model_fields), where)
 
 
 def member_of(kind: type[_Member], what: str, given: str) -> _Member:

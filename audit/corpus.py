@@ -26,6 +26,7 @@ from audit.config import unknown_name
 from audit.errors import InputError
 from audit.sources import (
     COLUMNS,
+    Container,
     Data,
     Format,
     Message,
@@ -394,12 +395,14 @@ def _no_readable_row(source: Source, first: tuple[str, Record, Problem] | None) 
         "no row can be read",
         where=_where(source),
         why=f"{place if single else f'{file}, {place}'}: {problem.reason}",
-        remedy=_advice(record),
+        remedy=_advice(record, source.files[0].container),
     )
 
 
-def _advice(record: Record) -> str:
+def _advice(record: Record, container: Container) -> str:
     """What to do about rows of which `record` is the first."""
+    if container is Container.JSONL and isinstance(record.fields, Problem):
+        return "write each row as one JSON object on a line of its own (jq -c . FILE), or one JSON array into a .json file"
     fields = {} if isinstance(record.fields, Problem) else record.fields
     if len(fields) == 1 and any(mark in name for name in fields for mark in ";\t"):
         return "separate the columns with commas"

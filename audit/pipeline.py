@@ -44,6 +44,7 @@ from audit.signals import length_signals
 from audit.sources import Source, open_source
 from audit.summary import Aside, AuditSummary, Changes, CheckResult, Skipped, SuppressedCount
 from audit.suppression import count_suppressed, read_baseline, suppress
+from indexes.encoders import DEFAULT_MODEL, find_model, model_digest
 from indexes.store import VerifiedFile, read_bytes, write_bytes, write_file
 
 __all__ = ["Progress", "Render", "run_audit"]
@@ -69,7 +70,10 @@ def run_audit(config: AuditConfig, out: Path | None = None, *, render: Render, p
 
     Raises:
         InputError: The data, the settings or the folder cannot be used.
+        MissingDependencyError: The encoder that the settings name, other than the default one, is not on this machine.
     """
+    if config.encoder != DEFAULT_MODEL:  # without the default one an audit goes on, and says what it could not look at
+        model_digest(find_model(config.encoder))
     with open_source(config.data) as source:
         return _audit(source, config, out, render, progress)
 

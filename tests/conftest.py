@@ -194,6 +194,14 @@ def find_in(make_materials: MakeMaterials) -> FindIn:
 
 
 @pytest.fixture
+def no_encoder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of the default encoder, on a machine that has none."""
+    monkeypatch.setattr("indexes.encoders.find_spec", lambda name: None)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path_factory.mktemp("hub")))
+    return encoders.DEFAULT_MODEL
+
+
+@pytest.fixture
 def audit_file(tmp_path: Path, tiny_model: str) -> Callable[..., Run]:
     """A finished run of a file, without reports, with the toy encoder."""
 

@@ -559,6 +559,8 @@ def _json_object(content: bytes) -> Mapping[str, Any] | Problem:
     except RecursionError:
         return _too_deep()
     except ValueError as error:
+        if content.strip() in (b"{", b"["):
+            return Problem(Status.UNREADABLE, "JSON that goes on over several lines, where each line is a row")
         return Problem(Status.UNREADABLE, f"invalid JSON: {error}")
     if not isinstance(value, dict):
         return Problem(Status.UNREADABLE, f"a JSON {json_kind(value)} where an object is expected")

@@ -249,21 +249,25 @@ def test_what_could_not_be_planted_is_said(calibration: Calibration, topical_run
 
 
 @pytest.mark.parametrize(
-    ("rows", "settings", "says"),
+    ("rows", "says"),
     [
-        (topical_rows(1, 30), {}, "too small to plant faults in (30 responses"),
-        ([alpaca(f"Name three coins number {n}.", f"The {n} is slate.") for n in range(60)], {}, "nothing could be planted"),
-        (topical_rows(2, 60), {"encoder": "no-such-encoder"}, "has no vectors"),
+        (topical_rows(1, 30), "too small to plant faults in (30 responses"),
+        ([alpaca(f"Name three coins number {n}.", f"The {n} is slate.") for n in range(60)], "nothing could be planted"),
     ],
 )
 def test_a_dataset_that_does_not_serve_is_refused_in_one_line(
-    audit_rows: AuditRows, rows: list[dict[str, Any]], settings: dict[str, Any], says: str
+    audit_rows: AuditRows, rows: list[dict[str, Any]], says: str
 ) -> None:
-    run = audit_rows(rows, **settings)
     with pytest.raises(InputError) as error:
-        calibrate(run, 2)
+        calibrate(audit_rows(rows), 2)
     assert says in error.value.sentence()
     assert "\n" not in error.value.sentence()
+
+
+def test_a_run_without_vectors_is_not_calibrated(audit_rows: AuditRows, no_encoder: str) -> None:
+    run = audit_rows(topical_rows(2, 60), encoder=no_encoder)
+    with pytest.raises(InputError, match="has no vectors"):
+        calibrate(run, 2)
 
 
 def fault(number: int, level: Level | None, *planted: int, prompt: str = "Who?") -> Fault:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -10,7 +11,7 @@ import pytest
 
 from audit.checks import CHECKS, options_of, select_checks
 from audit.checks.semantic_duplicate import Request, same_request
-from audit.errors import InputError
+from audit.errors import InputError, MissingDependencyError
 from audit.findings import FINDING_SCHEMA, Evidence, Finding, Severity, findings_frame
 from audit.materials import Need
 from tests.conftest import AuditRows, FindIn, MakeMaterials, alpaca, chat, check_of
@@ -546,13 +547,20 @@ def test_options_of_a_check_reach_it_through_the_settings(audit_rows: AuditRows)
         audit_rows(rows, checks={"DUP002": {"shingle_words": 9}})
 
 
-def test_without_an_encoder_an_audit_says_what_it_could_not_look_at(audit_rows: AuditRows) -> None:
-    run = audit_rows([alpaca("Name a river.", "a"), alpaca("Name a river.", "b")], encoder="no-such-encoder")
+def test_without_an_encoder_an_audit_says_what_it_could_not_look_at(audit_rows: AuditRows, no_encoder: str) -> None:
+    run = audit_rows([alpaca("Name a river.", "a"), alpaca("Name a river.", "b")], encoder=no_encoder)
     assert run.summary.encoder is None
     blind = [check.code for check in CHECKS if Need.VECTORS in check.needs and Need.EVALUATION not in check.needs]
     assert run.summary.skipped[0].what == ", ".join([*blind, "nearness of concepts in traces"])
-    assert "no encoder 'no-such-encoder' on this machine" in run.summary.skipped[0].why
+    assert "no encoder 'all-MiniLM-L6-v2' on this machine" in run.summary.skipped[0].why
     assert run.findings.height == 0
+
+
+def test_an_encoder_that_was_named_must_be_there(audit_rows: AuditRows, tmp_path: Path) -> None:
+    with pytest.raises(MissingDependencyError, match="no encoder 'no-such-encoder' on this machine"):
+        audit_rows([alpaca("Name a river.", "a")], encoder="no-such-encoder")
+    with pytest.raises(MissingDependencyError, match=r"no model\.safetensors"):
+        audit_rows([alpaca("Name a river.", "a")], encoder=str(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,22 @@ def test_a_setting_that_is_near_to_none_lists_all() -> None:
 
 
 @pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"options": {}}, "^unknown setting 'options'; it is called 'checks'$"),
+        ({"from": "run"}, "^unknown setting 'from'; it is called 'previous'$"),
+        ({"fail_on": "error"}, "^'fail_on' is no setting; give --fail-on on the command line$"),
+        ({"suppress": [{"out": "run"}]}, "^unknown setting 'out'; known: codes, rows"),
+        ({"select": {"DUP": 1}}, "^setting 'select': a list is expected, such as "),
+        ({"checks": ["DUP"]}, "^setting 'checks': names and values are expected"),
+    ],
+)
+def test_what_stands_elsewhere_or_is_of_the_wrong_kind_is_put_right(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        make_config({"data": "a", **settings})
+
+
+@pytest.mark.parametrize(
     ("settings", "name"),
     [
         ({}, "data"),
