@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from audit.materials import Materials, Need
     from audit.rundir import Run
     from audit.shift import ShiftReport
+    from audit.style.measured import MeasuredStyle
     from audit.trace import Trace
     from audit.tune import TuningRecord
     from audit.verify import CampaignResult, Verification
@@ -58,6 +59,7 @@ __all__ = [
     "report",
     "shift",
     "shorten",
+    "style",
     "trace",
     "tune",
     "verify",
@@ -253,6 +255,35 @@ def trace(
     return _shown(Tracer(opened, models=models).trace(claim, k), opened.corpus)
 
 
+def style(
+    run: Run | str | Path,
+    *,
+    responses: str | Path | None = None,
+    base_responses: str | Path | None = None,
+    null_responses: Sequence[str | Path] = (),
+) -> MeasuredStyle:
+    """The forms that many rows of a dataset share, and which answers of a model copy them.
+
+    Args:
+        run: A finished run, or its folder.
+        responses: A tuned model's answers: a JSONL file with `prompt` or `messages`, and `response`.
+        base_responses: The base model's answers, best to the same prompts: shows what tuning moved.
+        null_responses: Files of answers of models that never saw these rows: shows what is near them by chance.
+
+    Returns:
+        `style`, the families of the dataset, and `copying`, what was measured on the answers.
+
+    Raises:
+        indexes.errors.TunescopeError: The run has no families, or a file cannot be used.
+    """
+    _check_rooms()
+    from audit.style.measured import measure_style
+
+    opened = _opened(run)
+    given, base = (None if file is None else Path(file) for file in (responses, base_responses))
+    return _shown(measure_style(opened, given, base, [Path(file) for file in null_responses]), opened.corpus)
+
+
 def confirm(
     run: Run | str | Path,
     traces: Trace | Sequence[Trace],
@@ -432,6 +463,12 @@ def export(
     drop: Sequence[str] = (),
     drop_blamed: Sequence[str] = (),
     keep: Sequence[str] = (),
+    sample_families: Sequence[str] = (),
+    mend: str | None = None,
+    mend_codes: Sequence[str] | None = None,
+    mend_endpoint: str | None = None,
+    mend_model: str | None = None,
+    mend_key_env: str | None = None,
     control_seeds: Sequence[int] = (),
     group_column: str | None = None,
     data: str | Path | None = None,
@@ -443,7 +480,7 @@ def export(
     public: bool = False,
     dry_run: bool = False,
 ) -> Exported | ExportPlan:
-    """Write the dataset without some rows, matched controls beside it, and the reason for every row that left.
+    """Write the dataset without some rows or with some mended, matched controls beside it, and the reason for every change.
 
     Args:
         run: A finished run, or its folder.
@@ -451,6 +488,12 @@ def export(
         drop: Codes, or prefixes, whose findings drop a row.
         drop_blamed: `NAME:K` or `NAME:SHARE` of a stored trace.
         keep: `longest:K`, `random:K` or `random:K@SEED`.
+        sample_families: `N:SHARE` or `N:SHARE@SEED`: rows of style family N stay only up to a share of all that stay.
+        mend: `concise` has a model say rows that stay in fewer words; what loses or brings a fact is not taken.
+        mend_codes: Findings that name these rows, or prefixes; STY002 and STY004 where not given.
+        mend_endpoint: The OpenAI-compatible endpoint that mends.
+        mend_model: Its model.
+        mend_key_env: The environment variable that holds its key.
         control_seeds: One control file per seed.
         group_column: A field whose values the controls keep in proportion.
         data: Where the audited file lies now, if it was moved.
@@ -467,6 +510,7 @@ def export(
     """
     _check_rooms()
     from audit.export import ExportRequest, plan_export, write_export
+    from audit.export.mends import mend_request
     from reports.publishing import Publication, check_publication, publish
 
     asked = Publication(card, croissant, push_to_hub, public)
@@ -475,6 +519,15 @@ def export(
         drop=_several(drop),
         drop_blamed=_several(drop_blamed),
         keep=_several(keep),
+        sample_families=_several(sample_families),
+        mend=mend_request(
+            mend,
+            None if mend_codes is None else _several(mend_codes),
+            mend_endpoint,
+            mend_model,
+            mend_key_env,
+            is_dry=dry_run,
+        ),
         control_seeds=tuple(control_seeds),
         group_column=group_column,
         decisions=decisions,
@@ -550,6 +603,7 @@ def verify(
     *,
     export: str | None = None,
     delta_points: float = 5.0,
+    style_families: Sequence[int] = (),
 ) -> Verification: ...
 
 
@@ -574,6 +628,7 @@ def verify(
     unseen: str | Path | None = None,
     workers: int | None = None,
     keep_models: bool = False,
+    style_families: Sequence[int] = (),
 ) -> CampaignResult: ...
 
 
@@ -598,6 +653,7 @@ def verify(
     unseen: str | Path | None = None,
     workers: int | None = None,
     keep_models: bool = False,
+    style_families: Sequence[int] = (),
 ) -> Verification | CampaignResult:
     """Did the cleaning help? Tuning on the cleaned set against tuning on matched random removals.
 
@@ -626,6 +682,8 @@ def verify(
         unseen: A dataset that no model was tuned on, a null of borrowing.
         workers: Models at a time; the figures do not depend on it.
         keep_models: Keep the tuned models in RUN/verify/NAME/models.
+        style_families: Style families of the run, by number: how many answers are of them. By default those that the
+            export dropped.
 
     Returns:
         The judgement of the answers; for models, of every method, with how the tunings went.
@@ -644,7 +702,8 @@ def verify(
         from audit.verify import verify_run
 
         files = [(arm, Path(file)) for arm, paths in responses.items() for file in paths]
-        return _shown(verify_run(opened, files, export=export, delta_points=delta_points))
+        families = tuple(style_families)
+        return _shown(verify_run(opened, files, export=export, delta_points=delta_points, style_families=families))
     if prompts is None:
         raise InputError("nothing to verify", remedy="give responses, or prompts with checkpoints or a base_model")
     from audit.verify.answering import default_workers
@@ -656,7 +715,16 @@ def verify(
         from audit.verify.checkpoints import CheckpointRequest, verify_checkpoints
 
         models = tuple((arm, str(where)) for arm, places in checkpoints.items() for where in places)
-        asked = CheckpointRequest(models, Path(prompts), export, base_model, delta_points, max_new_tokens, unseen_path)
+        asked = CheckpointRequest(
+            checkpoints=models,
+            prompts=Path(prompts),
+            export=export,
+            base_model=base_model,
+            delta_points=delta_points,
+            max_new_tokens=max_new_tokens,
+            unseen=unseen_path,
+            style_families=tuple(style_families),
+        )
         n_workers = workers or default_workers(models[0][1], base_model)
         return _shown(verify_checkpoints(opened, asked, name, n_workers=n_workers, render=render_campaign))
     from audit.config import member_of
@@ -680,6 +748,7 @@ def verify(
         max_new_tokens=max_new_tokens,
         equal=member_of(Equal, "value of equal", equal),
         unseen=unseen_path,
+        style_families=tuple(style_families),
     )
     design = plan_design(opened, request)
     n_workers = workers or default_workers(base_model)

@@ -80,6 +80,10 @@ class AuditConfig(BaseModel):
         previous: An earlier run of the same data: the reports say what changed since, and its decisions go on.
         redact: Keep hashes in place of the dataset's text.
         evaluation: Files of prompts that the tuned model is to be measured with, and that the data must not hold.
+        style_reference: Datasets to hold the answers' style against: those of people, or the base model's own answers.
+        base_model: Folder or hub name of the model that is to be tuned; responses are passed through it.
+        device: Where it runs, as torch names it, or `auto`.
+        dtype: Its number format, `float32`, `bfloat16`, `float16` or `auto`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -98,6 +102,10 @@ class AuditConfig(BaseModel):
     previous: str | None = None
     redact: bool = False
     evaluation: Names = ()
+    style_reference: Names = ()
+    base_model: str | None = None
+    device: str = "auto"
+    dtype: str = "auto"
 
     def to_yaml(self) -> bytes:
         """As `config.yaml`, which `load_config` reads."""

@@ -5,6 +5,7 @@ Everything is numbered by *response*: response `i` is line `i` of `Corpus.respon
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
@@ -26,6 +27,7 @@ from indexes.store import read_array, read_bytes, write_array
 from indexes.words import WordStream, is_sign, load_vocabulary, save_vocabulary, terms_of, tokenize
 
 __all__ = [
+    "BASE_FILES",
     "BM25_FILES",
     "EVALUATION_FILES",
     "LANGUAGE_FILES",
@@ -49,6 +51,8 @@ WORD_FILES = tuple(
 BM25_FILES = tuple(f"{_INDEXES}/bm25.{name}.npy" for name in ("data", "indices", "indptr", "pairs"))
 VECTOR_FILES = (f"{_INDEXES}/prompts.vectors.npy",)
 EVALUATION_FILES = (EVALUATION_FILE, f"{_INDEXES}/evaluation.vectors.npy")
+BASE_FILES = ("signals/base.tokens.parquet", "signals/base.responses.parquet", "signals/base.json")
+"""What `audit.signals.base_model` measured: tokens, responses, and with which model."""
 LANGUAGE_FILES = tuple(f"{_INDEXES}/{name}.languages.npy" for name in ("prompts", "responses"))
 
 _ENGLISH = ("en", "")
@@ -63,12 +67,23 @@ class Need(StrEnum):
     LANGUAGES = "languages"
     EVALUATION = "evaluation"
     """Files of evaluation prompts; without them, checks that need this are left out."""
+    STYLE = "style"
+    STYLE_REFERENCE = "style reference"
+    """Answers to hold the style against; without them, checks that need this are left out."""
+    BASE_MODEL = "base model"
+    """The model that is to be tuned; without it, checks that need this are left out."""
+
+    @property
+    def is_given(self) -> bool:
+        """Whether a user has to name it, so that an audit may be without."""
+        return self in (Need.EVALUATION, Need.STYLE_REFERENCE, Need.BASE_MODEL)
 
 
 class Materials:
     """The corpus and its indexes in a run folder, finished or in the making."""
 
     def __init__(self, folder: Path, corpus: Corpus) -> None:
+        self.folder = folder
         self._folder = folder / _INDEXES
         self.corpus = corpus
 
@@ -167,6 +182,22 @@ class Materials:
     def evaluation_vectors(self) -> NDArray[np.float32]:
         """Unit vectors of the items' prompts, static encoder; shape `(n_items, dim)`."""
         return read_array(self._folder / "evaluation.vectors.npy").astype(np.float32)
+
+    @cached_property
+    def base_tokens(self) -> pl.DataFrame:
+        """Every token of every response under the base model, `audit.signals.base_model.TOKEN_SCHEMA`."""
+        return pl.read_parquet(read_bytes(self._folder.parent / BASE_FILES[0]))
+
+    @cached_property
+    def base_responses(self) -> pl.DataFrame:
+        """Every response under the base model, `audit.signals.base_model.RESPONSE_SCHEMA`."""
+        return pl.read_parquet(read_bytes(self._folder.parent / BASE_FILES[1]))
+
+    @cached_property
+    def base_pieces(self) -> Mapping[int, str]:
+        """The text of every token that the base model would rather have said, by its number."""
+        pieces = json.loads(read_bytes(self._folder.parent / BASE_FILES[2]))["pieces"]
+        return {int(number): text for number, text in pieces.items()}
 
     @cached_property
     def _vocabulary(self) -> list[str]:

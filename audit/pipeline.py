@@ -25,6 +25,7 @@ from audit.evaluation import Evaluation, read_evaluation
 from audit.export.decisions import FIRST_ACT, carry_over, encode_act, read_decisions
 from audit.findings import FINDING_SCHEMA, findings_frame
 from audit.materials import (
+    BASE_FILES,
     BM25_FILES,
     EVALUATION_FILES,
     LANGUAGE_FILES,
@@ -40,8 +41,10 @@ from audit.materials import (
 )
 from audit.redaction import Hashing, load_hashing, redact_findings, redact_rows
 from audit.rundir import Run, RunBuilder, describe_source, next_free_run, stored_name, write_table
-from audit.signals import length_signals
+from audit.signals import BaseModel, base_signals, build_base_model, length_signals, open_base_model
 from audit.sources import Source, open_source
+from audit.style.build import STYLE_FILES, Style, build_style, load_style
+from audit.style.reference import Reference, read_reference
 from audit.summary import Aside, AuditSummary, Changes, CheckResult, Skipped, SuppressedCount
 from audit.suppression import count_suppressed, read_baseline, suppress
 from indexes.encoders import DEFAULT_MODEL, find_model, model_digest
@@ -52,8 +55,8 @@ __all__ = ["Progress", "Render", "run_audit"]
 Progress = Callable[[str, int, int], None]
 """Called at the start of a stage with its name, its number from 1 and the number of stages."""
 
-Render = Callable[[AuditSummary, Corpus, pl.DataFrame, pl.DataFrame, Aside], Mapping[str, bytes]]
-"""Summary, corpus, findings, signals and what stands beside them in; file name -> content out, such as report.html."""
+Render = Callable[[AuditSummary, Corpus, pl.DataFrame, pl.DataFrame, Aside, Style | None], Mapping[str, bytes]]
+"""Summary, corpus, findings, signals, what stands beside them and style in; file name -> content out, such as report.html."""
 
 
 def run_audit(config: AuditConfig, out: Path | None = None, *, render: Render, progress: Progress | None = None) -> Run:
@@ -69,7 +72,7 @@ def run_audit(config: AuditConfig, out: Path | None = None, *, render: Render, p
         The finished run.
 
     Raises:
-        InputError: The data, the settings or the folder cannot be used.
+        InputError: The data, the settings, the base model or the folder cannot be used.
         MissingDependencyError: The encoder that the settings name, other than the default one, is not on this machine.
     """
     if config.encoder != DEFAULT_MODEL:  # without the default one an audit goes on, and says what it could not look at
@@ -79,8 +82,10 @@ def run_audit(config: AuditConfig, out: Path | None = None, *, render: Render, p
 
 
 def _audit(source: Source, config: AuditConfig, out: Path | None, render: Render, progress: Progress | None) -> Run:
-    checks = _with_evaluation(select_checks(all_checks(), config.select, config.ignore), config)
+    checks = _with_what_is_given(select_checks(all_checks(), config.select, config.ignore), config)
     evaluation = read_evaluation(config.evaluation)
+    reference = read_reference(config.style_reference) if config.style_reference else None
+    base = None if config.base_model is None else open_base_model(config.base_model)
     options = _options(checks, config.checks)
     baseline = frozenset() if config.baseline is None else read_baseline(Path(config.baseline))
     previous = None if config.previous is None else Run.open(config.previous)
@@ -92,11 +97,13 @@ def _audit(source: Source, config: AuditConfig, out: Path | None, render: Render
         "plugins": _plugins(checks),
         "baseline": sorted(baseline),
         "evaluation": evaluation.sha256,
+        "style_reference": None if reference is None else reference.sha256,
+        "base_model": None if base is None else base.digest,
         "previous": None if previous is None else [previous.manifest["files"], read_decisions(previous)],
     }
     run = out if out is not None else next_free_run(Path("tunescope-runs"), source.stem, key)
     with RunBuilder.open(run, key) as builder:
-        work = _Work(builder, config, source, checks, options, evaluation, baseline, previous)
+        work = _Work(builder, config, source, checks, options, evaluation, reference, base, baseline, previous)
         for number, (name, step) in enumerate(work.plan, start=1):
             if progress is not None:
                 progress(name, number, len(work.plan) + 1)
@@ -121,6 +128,8 @@ class _Work:
     checks: Sequence[Check]
     options: Mapping[str, Any]
     evaluation: Evaluation
+    reference: Reference | None
+    base: BaseModel | None
     baseline: frozenset[str]
     previous: Run | None
 
@@ -154,8 +163,11 @@ class _Work:
             (Need.LANGUAGES, self._languages),
             (Need.BM25, self._bm25),
             (Need.VECTORS, self._vectors),
-            ("signals", self._signals),
+            (Need.STYLE, self._style),
         ]
+        if self.base is not None:
+            plan.append((Need.BASE_MODEL, self._base_model))
+        plan.append(("signals", self._signals))
         if self.config.evaluation:
             plan.append((Need.EVALUATION, self._evaluation))
         return [*plan, *((check.code, self._check) for check in self.checks), ("findings", self._judge)]
@@ -207,12 +219,28 @@ class _Work:
             self._files(*EVALUATION_FILES),
         )
 
-    def _signals(self, name: str) -> None:
-        self.builder.stage(
-            name,
-            lambda: write_table(self.builder.path / "signals.parquet", length_signals(self.corpus)),
-            ["signals.parquet"],
+    def _style(self, name: str) -> None:
+        encoder = self.config.encoder if self.materials.has_vectors else None
+        build = partial(build_style, self.folder, self.materials, encoder, self.reference)
+        self.builder.stage(name, build, self._files(*STYLE_FILES))
+
+    def _base_model(self, name: str) -> None:
+        assert self.base is not None  # planned only with one
+        config, cache = self.config, self.builder.path / _TEXT / "base" if self.config.redact else None
+        build = partial(
+            build_base_model, self.folder, self.corpus, self.base, device=config.device, dtype=config.dtype, cache=cache
         )
+        self.builder.stage(name, build, self._files(*BASE_FILES))
+
+    def _signals(self, name: str) -> None:
+        def make() -> None:
+            signals = length_signals(self.corpus)
+            if self.base is not None:
+                of_base = base_signals(self.corpus, self.materials.base_responses)
+                signals = signals.join(of_base, on="row", how="left", maintain_order="left")
+            write_table(self.builder.path / "signals.parquet", signals)
+
+        self.builder.stage(name, make, ["signals.parquet"])
 
     def _check(self, code: str) -> None:
         check = next(check for check in self.checks if check.code == code)
@@ -300,7 +328,7 @@ class _Work:
                 )
                 for check in self.checks
             ),
-            skipped=(*skipped, *_not_selected(self.checks, bool(self.config.evaluation)), *_NOT_LOOKED_AT),
+            skipped=(*skipped, *_not_selected(self.checks, self.config), *_not_looked_at(facts.get(Need.BASE_MODEL))),
             encoder=facts[Need.VECTORS].get("encoder"),
             tunescope=_version("tunescope"),
             suppressed=tuple(SuppressedCount(**count) for count in judged["suppressed"]),
@@ -317,7 +345,9 @@ class _Work:
             )
             changed = None if self.previous is None else pl.read_parquet(read_bytes(path / "changes.parquet"))
             corpus = Corpus.load(path / "rows.parquet") if self.config.redact else self.corpus
-            for file, content in render(self.summary(), corpus, findings, signals, Aside(suppressed, changed)).items():
+            style = None if self.config.redact else load_style(path)
+            aside = Aside(suppressed, changed)
+            for file, content in render(self.summary(), corpus, findings, signals, aside, style).items():
                 write_bytes(path / file, content)
 
         self.builder.stage("reports", make, ["report.html", "report.json"])
@@ -343,39 +373,87 @@ class _Work:
         )
 
 
-_NOT_LOOKED_AT = (
-    Skipped("what a trainer keeps of each row", "needs the model's tokenizer and chat template"),
-    Skipped("whether the base model knows the facts", "needs the base model"),
-    Skipped("whether the answers are true", "no check of this version compares them with a source"),
-)
+def _not_looked_at(of_base: Mapping[str, Any] | None) -> Iterator[Skipped]:
+    """What no check looks at, and the responses that the base model could not be given whole."""
+    yield Skipped("what a trainer keeps of each row", "needs the model's tokenizer and chat template")
+    if of_base is None:
+        yield Skipped("whether the base model knows the facts", "needs the base model (--base-model MODEL)")
+    else:
+        for reason, n_responses in of_base["not_measured"].items():
+            yield Skipped(f"{n_responses:,} of the responses under the base model", reason)
+        if of_base["cut_responses"]:
+            yield Skipped(
+                f"the ends of {of_base['cut_responses']:,} of the responses under the base model", "longer than what it reads"
+            )
+    yield Skipped("whether the answers are true", "no check of this version compares them with a source")
 
 
-def _with_evaluation(checks: list[Check], config: AuditConfig) -> list[Check]:
-    """The chosen checks without those that need evaluation files, where none is given.
+@dataclass(frozen=True)
+class _Given:
+    """What a user may name for some checks, and what is said where it is missing."""
+
+    what: str
+    why: str
+    remedy: str
+    was: str
+
+
+_GIVEN = {
+    Need.EVALUATION: _Given(
+        what="no evaluation files are given",
+        why="rows are compared with the prompts that the model will be measured with",
+        remedy="name them with --evaluation FILE",
+        was="no evaluation files were given (--evaluation FILE)",
+    ),
+    Need.STYLE_REFERENCE: _Given(
+        what="no style reference is given",
+        why="forms are too frequent only beside other answers: of people, or the base model's own",
+        remedy="name them with --style-reference FILE",
+        was="no style reference was given (--style-reference FILE)",
+    ),
+    Need.BASE_MODEL: _Given(
+        what="no base model is given",
+        why="responses are compared with what the model that is to be tuned would say",
+        remedy="name it with --base-model MODEL",
+        was="no base model was given (--base-model MODEL)",
+    ),
+}
+
+
+def _missing(config: AuditConfig) -> list[Need]:
+    """What a user may name and has not."""
+    named = {
+        Need.EVALUATION: bool(config.evaluation),
+        Need.STYLE_REFERENCE: bool(config.style_reference),
+        Need.BASE_MODEL: config.base_model is not None,
+    }
+    return [need for need, is_named in named.items() if not is_named]
+
+
+def _with_what_is_given(checks: list[Check], config: AuditConfig) -> list[Check]:
+    """The chosen checks without those that need what the user may name and has not.
 
     Raises:
-        InputError: One of these was asked for by its code.
+        InputError: One of these was asked for by its code, or no other is left.
     """
-    if config.evaluation:
-        return checks
-    asked = [check.code for check in checks if Need.EVALUATION in check.needs and check.code in config.select]
-    left = [check for check in checks if Need.EVALUATION not in check.needs]
-    if asked or not left:
-        codes = asked or [check.code for check in checks]
-        raise InputError(
-            f"{', '.join(codes)}: no evaluation files are given",
-            why="rows are compared with the prompts that the model will be measured with",
-            remedy="name them with --evaluation FILE",
-        )
+    left = [check for check in checks if check.needs.isdisjoint(_missing(config))]
+    for need in _missing(config):
+        needing = [check.code for check in checks if need in check.needs]
+        asked = [code for code in needing if code in config.select] or ([] if left else needing)
+        if asked:
+            given = _GIVEN[need]
+            raise InputError(f"{', '.join(asked)}: {given.what}", why=given.why, remedy=given.remedy)
     return left
 
 
-def _not_selected(checks: Sequence[Check], has_evaluation: bool) -> Iterator[Skipped]:
+def _not_selected(checks: Sequence[Check], config: AuditConfig) -> Iterator[Skipped]:
     left_out = [check for check in all_checks() if check not in checks]
-    without_files = [check.code for check in left_out if Need.EVALUATION in check.needs and not has_evaluation]
-    if without_files:
-        yield Skipped(", ".join(without_files), "no evaluation files were given (--evaluation FILE)")
-    not_selected = [check.code for check in left_out if check.code not in without_files]
+    for need in _missing(config):
+        without = [check.code for check in left_out if need in check.needs]
+        left_out = [check for check in left_out if check.code not in without]
+        if without:
+            yield Skipped(", ".join(without), _GIVEN[need].was)
+    not_selected = [check.code for check in left_out]
     if not_selected:
         yield Skipped(", ".join(not_selected), "not selected")
 

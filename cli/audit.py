@@ -82,6 +82,19 @@ def audit(
     evaluation: Annotated[
         list[str] | None, typer.Option(metavar="FILE", help="Prompts kept for measuring, which the data must not hold; repeat.")
     ] = None,
+    style_reference: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Answers to hold the style against: of people, or the base model's own (prompt, response); repeat.",
+        ),
+    ] = None,
+    base_model: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="The model that is to be tuned: a folder, or org/name of the hub. Adds one pass."),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="Where it runs: auto, cpu, cuda, cuda:1, …")] = None,
+    dtype: Annotated[str | None, typer.Option(help="Its numbers: auto, float32, bfloat16 or float16.")] = None,
     fail_on: Annotated[FailOn | None, typer.Option(help="Exit with 1 where a finding is at least so severe.")] = None,
     format: Annotated[ReportFormat, typer.Option(help="What to print.")] = ReportFormat.TEXT,
     quiet: Quiet = False,
@@ -113,6 +126,10 @@ def audit(
         "baseline": baseline,
         "redact": redact,
         "evaluation": evaluation,
+        "style_reference": style_reference,
+        "base_model": base_model,
+        "device": device,
+        "dtype": dtype,
     }
     settings |= {name: value for name, value in given.items() if value is not None}
     if option:

@@ -1,4 +1,4 @@
-"""`tunescope export`: the dataset without some rows, matched controls, and a reason for every row that left."""
+"""`tunescope export`: the dataset without some rows or with some mended, matched controls, and a reason for every change."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from cli.console import Quiet
 
 __all__ = ["export"]
 
@@ -20,6 +22,21 @@ def export(
         typer.Option(help="Drop the most blamed rows of a trace: NAME:K, NAME:SHARE up to 10 %, or NAME:qQ by q-value."),
     ] = None,
     keep: Annotated[list[str] | None, typer.Option(help="Keep only longest:K, random:K or random:K@SEED of the rest.")] = None,
+    sample_family: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="N:SHARE", help="Of style family N, keep rows only up to a share of all that stay: 3:0.1 or 3:10%@SEED."
+        ),
+    ] = None,
+    mend: Annotated[
+        str | None, typer.Option(help="concise: have a model say rows that stay in fewer words, and check what it says.")
+    ] = None,
+    mend_codes: Annotated[
+        list[str] | None, typer.Option(help="Mend rows with findings of these codes or prefixes. Default STY002,STY004.")
+    ] = None,
+    mend_endpoint: Annotated[str | None, typer.Option(metavar="URL", help="The OpenAI-compatible endpoint that mends.")] = None,
+    mend_model: Annotated[str | None, typer.Option(help="Its model.")] = None,
+    mend_key_env: Annotated[str | None, typer.Option(metavar="NAME", help="Variable that holds its key.")] = None,
     control: Annotated[
         str | None, typer.Option(help="Matched random removals beside it: random:SEED, random:0-4 or random:0,3,7.")
     ] = None,
@@ -33,12 +50,14 @@ def export(
     ] = None,
     public: Annotated[bool, typer.Option("--public", help="Make a new dataset on the hub public.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Say what would be done, and write nothing.")] = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Write the dataset without some rows; kept rows are copied byte for byte."""
+    """Write the dataset without some rows; the others are copied byte for byte, but for what is mended."""
     from audit.export import ExportRequest, plan_export, write_export
+    from audit.export.mends import mend_request
     from audit.rundir import Run
     from cli.audit import _codes
-    from cli.console import show
+    from cli.console import progress_line, show
     from reports.export import export_report
     from reports.publishing import Publication, check_publication, publish
 
@@ -48,13 +67,18 @@ def export(
         drop=tuple(_codes(drop) or ()),
         drop_blamed=tuple(drop_blamed or ()),
         keep=tuple(keep or ()),
+        sample_families=tuple(sample_family or ()),
+        mend=mend_request(mend, _codes(mend_codes), mend_endpoint, mend_model, mend_key_env, is_dry=dry_run),
         control_seeds=_seeds(control),
         group_column=group_column,
         decisions=decisions,
         data=data,
     )
     plan = plan_export(Run.open(run), request)
-    exported = None if dry_run else write_export(plan, out, name)
+    exported = None
+    if not dry_run:
+        with progress_line(quiet) as progress:
+            exported = write_export(plan, out, name, progress)
     show(export_report(plan, exported, None if exported is None else publish(exported, asked)))
 
 

@@ -27,6 +27,7 @@ from cli import (
     export,
     pre_commit,
     shift,
+    style,
     trace,
     tune,
     verify,
@@ -47,6 +48,7 @@ app.command("audit")(audit.audit)
 app.command("trace")(trace.trace)
 app.command("answer")(answer.answer)
 app.command("shift")(shift.shift)
+app.command("style")(style.style)
 app.command("decide")(decide.decide)
 app.command("export")(export.export)
 app.command("tune")(tune.tune)

@@ -54,6 +54,14 @@ def verify(
     equal: Annotated[str | None, typer.Option(help="What arms have in common: epochs or steps. Default epochs.")] = None,
     max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens of the longest answer. Default 128.")] = None,
     unseen: Annotated[Path | None, typer.Option(help="Rows that no model was tuned on: a null of borrowing.")] = None,
+    style_family: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=0,
+            help="Measure how many answers are of this style family of RUN; repeat. Default: the families that the export"
+            " dropped.",
+        ),
+    ] = None,
     judge: Annotated[str | None, typer.Option(metavar="URL", help="An OpenAI-compatible endpoint that rates answers.")] = None,
     judge_model: Annotated[str | None, typer.Option(help="The judge's model.")] = None,
     judge_key_env: Annotated[str | None, typer.Option(metavar="NAME", help="Variable that holds the judge's key.")] = None,
@@ -98,7 +106,8 @@ def verify(
     }
     if paper:
         others = {name: value for name, value in only_tuning.items() if name not in _OF_PAPER}
-        _refuse("--paper", {"--responses": responses, "--arm": checkpoints, "--export": export, "--judge": judge, **others})
+        answered = {"--responses": responses, "--arm": checkpoints, "--export": export}
+        _refuse("--paper", {**answered, "--judge": judge, "--style-family": style_family, **others})
     elif responses:
         _refuse("--responses", {"--arm": checkpoints, **only_tuning, **only_asking})
     elif checkpoints:
@@ -113,7 +122,8 @@ def verify(
         )
         return
     with progress_line(quiet) as progress:
-        ways = _Ways(opened, name, export, delta, unseen, _judge(judge, judge_model, judge_key_env), progress)
+        asked = _judge(judge, judge_model, judge_key_env)
+        ways = _Ways(opened, name, export, delta, unseen, tuple(style_family or ()), asked, progress)
         if responses:
             result = ways.judge_files([_named_place("--responses", given) for given in responses])
         elif checkpoints:
@@ -192,6 +202,7 @@ class _Ways:
     export: str | None
     delta_points: float
     unseen: Path | None
+    style_families: tuple[int, ...]
     judge: AspectJudge | None
     progress: Callable[[str, int, int], None]
 
@@ -208,6 +219,7 @@ class _Ways:
             delta_points=self.delta_points,
             unseen=self.unseen,
             judge=self.judge,
+            style_families=self.style_families,
         )
         result = CampaignResult(self.export, None, (MethodResult(None, verification),))
         self.run.add("verify", self.name, render_campaign(result))
@@ -234,6 +246,7 @@ class _Ways:
             delta_points=self.delta_points,
             max_new_tokens=max_new_tokens or CheckpointRequest.max_new_tokens,
             unseen=self.unseen,
+            style_families=self.style_families,
         )
         return verify_checkpoints(
             self.run,
@@ -284,6 +297,7 @@ class _Ways:
             max_new_tokens=max_new_tokens or CampaignRequest.max_new_tokens,
             equal=Equal.EPOCHS if equal is None else member_of(Equal, "value of --equal", equal),
             unseen=self.unseen,
+            style_families=self.style_families,
         )
         return plan_design(self.run, request)
 

@@ -244,7 +244,8 @@ def _power(dry: DryRun) -> str:
 def _dry_notes(design: Design) -> Sequence[str]:
     share = design.export.dropped_share
     many = [f"The cleaning drops {share:.0%} of the rows: both arms lose good rows with the bad ones."] if share > 0.1 else []
-    return [*many, *design.notes]
+    style = [f"How many answers are {design.watch.name} is measured too."] if design.watch is not None else []
+    return [*many, *style, *design.notes]
 
 
 def _table(first: str, *others: str) -> Table:

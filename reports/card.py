@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -18,6 +18,7 @@ from audit.config import AuditConfig
 from audit.errors import InputError
 from audit.export import Exported
 from audit.export.decisions import read_decisions
+from audit.export.mends import MendRequest
 from reports.markdown import code_block, code_span, prose
 from reports.wording import count, share
 
@@ -36,6 +37,7 @@ _OTHER_REASONS = {
     "blame": "blamed by a trace",
     "longest": "not among the longest",
     "random": "not drawn",
+    "family": "above the share of its style family",
 }
 
 # Settings that name something of the machine, or change no finding.
@@ -111,6 +113,13 @@ def card_section(exported: Exported) -> str:
             for code, rows in plan.counts.items()
         ]
         lines += ["", "A row that left for two reasons counts under both."]
+    if exported.mends is not None:
+        before, after = exported.mends.n_words
+        lines += [
+            "",
+            f"Rewritten in fewer words by {prose(exported.mends.model, 80)}, of the rows that stay: "
+            f"{count(len(exported.mends.mended), 'response')}, {before:,} words that became {after:,}.",
+        ]
     lines += ["", *_controls(exported), *(f"Note: {prose(note, 300)}.\n" for note in plan.notes)]
     lines += [
         "What a row was dropped for is a measured fact about it, and no proof that it harms: `tunescope verify` measures that.",
@@ -165,6 +174,8 @@ def _commands(exported: Exported) -> Iterator[str]:
         "--drop": [",".join(request.drop)] if request.drop else [],
         "--drop-blamed": request.drop_blamed,
         "--keep": request.keep,
+        "--sample-family": request.sample_families,
+        **_mending(request.mend),
         "--control": ["random:" + ",".join(map(str, request.control_seeds))] if request.control_seeds else [],
         "--group-column": [request.group_column] if request.group_column else [],
     }
@@ -175,6 +186,14 @@ def _commands(exported: Exported) -> Iterator[str]:
     if request.drop_blamed:
         yield "# trace the same answers into the run, by the names below"
     yield " ".join(["tunescope export run -o", shlex.quote(exported.cleaned.name), *given])
+
+
+def _mending(mend: MendRequest | None) -> Mapping[str, Sequence[str]]:
+    """The options of a mend; where the endpoint was is nobody else's business."""
+    if mend is None:
+        return {}
+    model = [] if mend.endpoint is None else [mend.endpoint.model]
+    return {"--mend": [mend.mend], "--mend-codes": [",".join(mend.codes)], "--mend-endpoint": ["URL"], "--mend-model": model}
 
 
 def _settings(settings: Mapping[str, Any]) -> str:

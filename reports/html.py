@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -18,6 +19,7 @@ from audit.sources import Message
 from audit.summary import AuditSummary
 from reports.excerpts import Relation, compare, spread_evenly
 from reports.explanation import parse_explanation
+from reports.families import families_section
 from reports.histogram import make_histogram
 from reports.overview import Overview, findings_of, not_looked_at, overview
 from reports.page import MAX_PAGE_BYTES, render_page
@@ -25,8 +27,12 @@ from reports.turns import MESSAGES_SHOWN, Turn, first_shown, further_parts, make
 from reports.visible import one_line
 from reports.wording import SUPPRESSED_BY, address
 
+if TYPE_CHECKING:
+    from audit.style.build import Style
+
 __all__ = ["audit_html"]
 
+_FAMILIES, _POINTS = 8, 1500
 # Findings shown of each check, and characters of each message: the first pair whose page fits is taken.
 _DETAIL = ((30, 3000), (30, 1000), (20, 500), (10, 250), (3, 120))
 
@@ -72,7 +78,9 @@ class _Example:
     others: tuple[str, ...]
 
 
-def audit_html(summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame, signals: pl.DataFrame) -> bytes:
+def audit_html(
+    summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame, signals: pl.DataFrame, style: Style | None = None
+) -> bytes:
     """The page, as UTF-8; the same audit gives the same bytes.
 
     Args:
@@ -80,8 +88,11 @@ def audit_html(summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame, si
         corpus: The rows.
         findings: A frame of `FINDING_SCHEMA`.
         signals: The lengths of every row.
+        style: The style families, where the run has them.
     """
     counts = overview(summary, findings)
+    # Patterns are text of the dataset, which a redacted run does not show.
+    families = None if style is None or summary.redacted else families_section(style, corpus, _FAMILIES, _POINTS)
     page = b""
     for n_examples, characters in _DETAIL:
         examples = tuple(_examples(counts, corpus, findings, n_examples, characters, redacted=summary.redacted))
@@ -91,6 +102,7 @@ def audit_html(summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame, si
             counts=counts,
             explanations={check.code: parse_explanation(check.explanation) for check in summary.checks},
             lengths=make_histogram(signals.filter(pl.col("responses") > 0)["response_characters"]),
+            families=families,
             examples=examples,
             n_examples=n_examples,
             not_looked_at=not_looked_at(summary),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from audit.export import Exported, ExportPlan
     from audit.rundir import Run
     from audit.shift import ShiftReport
+    from audit.style.measured import MeasuredStyle
     from audit.trace import Trace
     from audit.tune import TuningRecord
     from audit.verify import CampaignResult, Verification
@@ -153,6 +154,13 @@ def _shift(report: ShiftReport) -> RenderableType:
     return shift_report(report)
 
 
+def _style(measured: MeasuredStyle) -> RenderableType | None:
+    from reports.style import style_report
+
+    corpus = _corpora.get(id(measured))
+    return None if corpus is None else style_report(measured.style, corpus, measured.copying)
+
+
 def _tuning(record: TuningRecord) -> RenderableType:
     from reports.tune import record_report
 
@@ -170,5 +178,6 @@ _VIEWS: dict[str, Callable[[Any], RenderableType | None]] = {
     "ConfirmationResult": _confirmation,
     "PaperReport": _paper,
     "ShiftReport": _shift,
+    "MeasuredStyle": _style,
     "TuningRecord": _tuning,
 }

@@ -1,4 +1,4 @@
-"""The files that an audit, a trace, a measured shift and a calibration leave for their readers."""
+"""The files that an audit, a trace, a measured shift, a look at style and a calibration leave for their readers."""
 
 from __future__ import annotations
 
@@ -15,21 +15,29 @@ from reports.html import audit_html
 from reports.json_report import audit_json
 from reports.shift import shift_json
 from reports.shift_html import shift_html
+from reports.style import style_json
 from reports.trace import trace_json
 from reports.trace_html import trace_html
 
 if TYPE_CHECKING:
+    from audit.style.build import Style
+    from audit.style.copying import Copying
     from audit.verify.calibration import Calibration
 
-__all__ = ["render_audit", "render_calibration", "render_shift", "render_traces"]
+__all__ = ["render_audit", "render_calibration", "render_shift", "render_style", "render_traces"]
 
 
 def render_audit(
-    summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame, signals: pl.DataFrame, aside: Aside = NOTHING_ASIDE
+    summary: AuditSummary,
+    corpus: Corpus,
+    findings: pl.DataFrame,
+    signals: pl.DataFrame,
+    aside: Aside = NOTHING_ASIDE,
+    style: Style | None = None,
 ) -> dict[str, bytes]:
     """`report.html` for people and `report.json` for machines; an `audit.pipeline.Render`."""
     return {
-        "report.html": audit_html(summary, corpus, findings, signals),
+        "report.html": audit_html(summary, corpus, findings, signals, style),
         "report.json": audit_json(summary, corpus, findings, signals, aside),
     }
 
@@ -42,6 +50,13 @@ def render_traces(traces: Sequence[Trace], corpus: Corpus, blame: Sequence[Blame
 def render_shift(report: ShiftReport) -> dict[str, bytes]:
     """`report.html` and `shift.json` of a measured shift, for `audit.shift.store_shift`."""
     return {"report.html": shift_html(report), "shift.json": shift_json(report)}
+
+
+def render_style(style: Style, corpus: Corpus, copying: Copying | None, name: str) -> dict[str, bytes]:
+    """`report.html` and `report.json` of the style of a dataset and of outputs, added to a run as RUN/style/NAME."""
+    from reports.style_html import style_html  # brings the lists of words, which an audit's report does without
+
+    return {"report.html": style_html(style, corpus, copying, name), "report.json": style_json(style, corpus, copying)}
 
 
 def render_calibration(calibration: Calibration, corpus: Corpus) -> dict[str, bytes]:

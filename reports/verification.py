@@ -13,6 +13,7 @@ from rich.text import Text
 from audit.verify.statistics import Interval
 from audit.verify.verdict import Verdict
 from audit.verify.verification import ArmSummary, BaseKnowledge, Role, SecondaryEffect, SubsetEffect, Verification
+from reports.answer_style import style_json, style_table
 from reports.borrowing import arm_json, borrowing_table
 from reports.visible import visible
 from reports.wording import count
@@ -42,6 +43,7 @@ def verification_report(verification: Verification) -> RenderableType:
         _secondary_table(verification.secondary),
         Text(f"Tests: {', '.join(dict.fromkeys(effect.test for effect in verification.secondary))}"),
         Text(""),
+        *(() if verification.style is None else (style_table(verification.style), Text(""))),
         *((borrowing_table(verification.borrowing), Text("")) if verification.borrowing else ()),
         *(Text(visible(f"Note: {note}")) for note in verification.notes),
     )
@@ -79,6 +81,7 @@ def to_json(verification: Verification) -> dict[str, Any]:
             for result in verification.prompts
         ],
         "borrowing": [arm_json(arm) for arm in verification.borrowing],
+        "style": None if verification.style is None else style_json(verification.style),
         "notes": list(verification.notes),
     }
 

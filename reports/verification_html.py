@@ -16,6 +16,7 @@ from audit.verify.result import CampaignResult, MethodResult, Tuning
 from audit.verify.statistics import Interval
 from audit.verify.verdict import Verdict
 from audit.verify.verification import ArmSummary, PromptResult, Verification
+from reports.answer_style import family_sentences, style_headings, style_lines
 from reports.borrowing import with_interval
 from reports.page import MAX_PAGE_BYTES, render_page
 
@@ -121,6 +122,9 @@ def verification_html(result: CampaignResult) -> bytes:
             outcome_names=OUTCOME_NAMES,
             outcomes_of=_outcomes_of,
             with_interval=with_interval,
+            style_headings=style_headings,
+            style_lines=style_lines,
+            family_sentences=family_sentences,
             prompt_characters=_PROMPT_CHARACTERS,
         )
         if len(page) <= MAX_PAGE_BYTES:

@@ -22,6 +22,7 @@ from audit.materials import Materials, Need, build_bm25, build_languages, build_
 from audit.pipeline import run_audit
 from audit.pocket import demo_dataset
 from audit.rundir import Run
+from audit.style.build import Style
 from audit.summary import Aside, AuditSummary
 from indexes import encoders
 from indexes.store import write_array, write_bytes, write_file
@@ -52,7 +53,12 @@ def jsonl(rows: Rows) -> bytes:
 
 
 def no_reports(
-    summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame, signals: pl.DataFrame, aside: Aside
+    summary: AuditSummary,
+    corpus: Corpus,
+    findings: pl.DataFrame,
+    signals: pl.DataFrame,
+    aside: Aside,
+    style: Style | None = None,
 ) -> dict[str, bytes]:
     """An `audit.pipeline.Render` that writes nothing."""
     return {}

@@ -1,4 +1,4 @@
-"""An export: the cleaned data, its matched controls, and a record of every row that left and why.
+"""An export: the cleaned data, its matched controls, and a record of every row that left or was mended, and why.
 
 Of a source of several files each is written under its own name, where a folder is named, or all are joined to one file.
 """
@@ -12,16 +12,20 @@ import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import urlsplit, urlunsplit
 
 import polars as pl
 
 from audit.errors import InputError
 from audit.export.control import Control, draw_control
-from audit.export.decisions import read_decisions
+from audit.export.decisions import Choice, read_decisions
+from audit.export.families import family_rows, parse_family
+from audit.export.mends import MendPlan, MendRequest, Mends, Unmended, carry_out, plan_mends
+from audit.export.places import Change
 from audit.export.selectors import Selection, parse_blame_q, parse_blame_size, parse_keep, select_rows
 from audit.export.writers import SourceRows, container_of_name, packed, write_joined, write_rows
 from audit.rundir import Run
@@ -29,6 +33,7 @@ from audit.sources import (
     Compression,
     Container,
     SourceFile,
+    columns_beside,
     compression_of,
     compression_of_name,
     decompressed,
@@ -45,12 +50,14 @@ MUCH_DROPPED_SHARE = 0.10
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What to leave out.
+    """What to leave out, and what to mend.
 
     Attributes:
         drop: Codes, or prefixes, whose findings drop a row.
         drop_blamed: `NAME:K`, `NAME:SHARE` or `NAME:qQ`, as `parse_blame_size` and `parse_blame_q` read them.
         keep: `longest:K`, `random:K` or `random:K@SEED`.
+        sample_families: `N:SHARE` or `N:SHARE@SEED`: rows of a style family stay only up to a share of all that stay.
+        mend: What is mended of the rows that stay, and by whom; `None` for nothing.
         control_seeds: One matched control is written per seed.
         group_column: Field that the controls keep in proportion; the run's own where `None`.
         decisions: Whether to follow what a person decided about rows.
@@ -60,6 +67,8 @@ class ExportRequest:
     drop: tuple[str, ...] = ()
     drop_blamed: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
+    sample_families: tuple[str, ...] = ()
+    mend: MendRequest | None = None
     control_seeds: tuple[int, ...] = ()
     group_column: str | None = None
     decisions: bool = True
@@ -75,6 +84,7 @@ class ExportPlan:
     files: tuple[SourceFile, ...]
     selection: Selection
     controls: tuple[Control, ...]
+    mends: MendPlan | None = None
 
     @property
     def dropped_share(self) -> float:
@@ -98,6 +108,11 @@ class ExportPlan:
         if self.dropped_share > MUCH_DROPPED_SHARE:
             notes.append(f"{self.dropped_share:.1%} of the rows leave: more than 10 %, so the control loses many good rows too")
         notes += [f"control {control.seed} {control.note}" for control in self.controls if control.note]
+        if self.mends is not None:
+            notes.append(
+                "what is mended is compared with the dataset as it was: controls hold every response unmended"
+                + ("" if self.selection.reasons else ", and, as no row leaves, are the source itself")
+            )
         return tuple(notes)
 
 
@@ -110,13 +125,14 @@ class Exported:
     cleaned: Path
     controls: tuple[Path, ...]
     record: Path
+    mends: Mends | None = None
 
 
 def plan_export(run: Run, request: ExportRequest) -> ExportPlan:
-    """Decide which rows leave, and draw the controls; nothing is written.
+    """Decide which rows leave and which are to be mended, and draw the controls; nothing is asked or written.
 
     Raises:
-        InputError: A code, trace or rule is not known, the source changed, or no control matches.
+        InputError: A code, trace, family or rule is not known, the source changed, or no control matches.
     """
     files = _source_files(run, request.data)
     n_rows = run.manifest["rows"]["total"]
@@ -129,14 +145,17 @@ def plan_export(run: Run, request: ExportRequest) -> ExportPlan:
             continue
         name, size = parse_blame_size(text, n_rows)
         blamed.append((name, size, read_blame(run, name)))
+    decisions = read_decisions(run) if request.decisions else {}
+    run_codes = [stage["name"] for stage in run.manifest["stages"] if "findings" in stage["facts"]]
     selection = select_rows(
         run.findings,
         run.signals,
-        decisions=read_decisions(run) if request.decisions else {},
+        decisions=decisions,
         codes=request.drop,
-        run_codes=[stage["name"] for stage in run.manifest["stages"] if "findings" in stage["facts"]],
+        run_codes=run_codes,
         blamed=blamed,
         keep=[parse_keep(text) for text in request.keep],
+        families=family_rows(run, [parse_family(text) for text in request.sample_families]),
     )
     if len(selection.reasons) == n_rows:
         raise InputError("no row would be left", remedy="drop less")
@@ -145,20 +164,35 @@ def plan_export(run: Run, request: ExportRequest) -> ExportPlan:
         draw_control(run.catalog.rows, run.signals, selection.dropped, seed, group_column)
         for seed in dict.fromkeys(request.control_seeds)
     )
-    return ExportPlan(run, request, files, selection, controls)
+    mends = None
+    if request.mend is not None:
+        mends = plan_mends(
+            run.corpus,
+            run.findings,
+            [replace(file, columns=_columns(run, file)) for file in files],
+            request.mend,
+            run_codes=run_codes,
+            kept=selection.kept,
+            decided=[row for row, decision in decisions.items() if decision.choice is Choice.KEEP],
+        )
+    return ExportPlan(run, request, files, selection, controls, mends)
 
 
-def write_export(plan: ExportPlan, out: Path, name: str | None = None) -> Exported:
-    """Write the cleaned data, its controls beside it (`STEM.random-SEED.SUFFIX`), and the record in RUN/exports/NAME.
+def write_export(
+    plan: ExportPlan, out: Path, name: str | None = None, progress: Callable[[str, int, int], None] | None = None
+) -> Exported:
+    """Mend, and write the cleaned data, its controls beside it (`STEM.random-SEED.SUFFIX`), and RUN/exports/NAME.
 
     Args:
-        plan: What leaves.
+        plan: What leaves, and what is mended.
         out: A file, compressed where its name ends in .gz or .zst, or a folder, that is one that exists or a name without a
             suffix: every file of the source is written there under its own name.
         name: The record's; the next free one where `None`.
+        progress: Told of every response that was mended.
 
     Raises:
-        InputError: A file exists already or cannot be written, or the name is taken; no half file is left behind.
+        InputError: A file exists already or cannot be written, the name is taken, or the endpoint that mends fails; no half
+            file is left behind, and what the endpoint said is kept.
     """
     run = plan.run
     parts = _parts(plan)
@@ -168,6 +202,7 @@ def write_export(plan: ExportPlan, out: Path, name: str | None = None) -> Export
     name = name or run.free_name("exports", "export")
     if name in run.added("exports"):
         raise InputError(f"the run has an export {name!r}", where=str(run.path), remedy="choose another with --name")
+    run.check_name("exports", name)
     sets = [(out, set(plan.selection.kept))]
     for control in plan.controls:
         sets.append((_beside(out, control.seed, is_folder), set(range(plan.selection.n_rows)) - set(control.removed)))
@@ -176,6 +211,10 @@ def write_export(plan: ExportPlan, out: Path, name: str | None = None) -> Export
         for path in output:
             if path.exists():
                 raise InputError("the file exists", where=str(path), remedy="choose another with -o, or remove it")
+    mends = None
+    if plan.mends is not None:  # what could go wrong without an endpoint has gone well
+        mends = carry_out(plan.mends, progress)
+        outputs[0] = _outputs(out, parts, sets[0][1], is_folder=is_folder, changes=mends.changes())
     digests: dict[Path, str] = {}
     try:
         for output in outputs:
@@ -184,12 +223,12 @@ def write_export(plan: ExportPlan, out: Path, name: str | None = None) -> Export
         written = [
             _described(path, {file: digests[file] for file in output}) for (path, _), output in zip(sets, outputs, strict=True)
         ]
-        record = run.add("exports", name, _record(plan, name, written))
+        record = run.add("exports", name, _record(plan, name, written, mends))
     except BaseException:
         for path in digests:
             path.unlink(missing_ok=True)
         raise
-    return Exported(plan, name, out, tuple(path for path, _ in sets[1:]), record)
+    return Exported(plan, name, out, tuple(path for path, _ in sets[1:]), record, mends)
 
 
 @dataclass(frozen=True)
@@ -210,10 +249,11 @@ class _Part:
     def container(self) -> Container:
         return self.file.container
 
-    def keep(self, kept: Collection[int]) -> SourceRows:
-        """Its rows among those of the dataset that are kept."""
+    def keep(self, kept: Collection[int], changes: Mapping[int, Sequence[Change]]) -> SourceRows:
+        """Its rows among those of the dataset that are kept, with their changes."""
         inside = [number for number in range(self.rows.height) if self.first + number in kept]
-        return SourceRows(self.file.name, self.file.path, self.container, self.rows, inside)
+        changed = {number: changes[self.first + number] for number in inside if self.first + number in changes}
+        return SourceRows(self.file.name, self.file.path, self.container, self.rows, inside, changed)
 
 
 def _parts(plan: ExportPlan) -> list[_Part]:
@@ -234,10 +274,15 @@ def _beside(out: Path, seed: int, is_folder: bool) -> Path:
 
 
 def _outputs(
-    out: Path, parts: Sequence[_Part], kept: Collection[int], *, is_folder: bool
+    out: Path,
+    parts: Sequence[_Part],
+    kept: Collection[int],
+    *,
+    is_folder: bool,
+    changes: Mapping[int, Sequence[Change]] | None = None,
 ) -> dict[Path, Callable[[BinaryIO], None]]:
     """The files of one set of rows, and what writes each."""
-    chosen = [part.keep(kept) for part in parts]
+    chosen = [part.keep(kept, changes or {}) for part in parts]
     if is_folder:
         return {out / part.name: partial(_write, [part], part.container, compression_of(part.path)) for part in chosen}
     container = parts[0].container if len(parts) == 1 else Container.JSON
@@ -250,7 +295,8 @@ def _write(parts: Sequence[SourceRows], target: Container, compression: Compress
         raise InputError(f"{target} is not written compressed", where=parts[0].name, remedy="choose a name without .gz or .zst")
     with packed(file, compression) as plain:
         if len(parts) == 1:
-            write_rows(parts[0].path, parts[0].container, parts[0].rows, parts[0].kept, target, plain)
+            part = parts[0]
+            write_rows(part.path, part.container, part.rows, part.kept, target, plain, part.changes)
         else:
             write_joined(parts, target, plain)
 
@@ -319,13 +365,19 @@ def _source_files(run: Run, moved_to: Path | None) -> tuple[SourceFile, ...]:
     return tuple(files)
 
 
-def _record(plan: ExportPlan, name: str, written: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
+def _columns(run: Run, file: SourceFile) -> Mapping[str, str]:
+    """The mapping of columns that a file was audited by."""
+    named: Mapping[str, str] = run.settings.get("columns") or {}
+    return named or ({} if run.settings.get("input_format") else columns_beside(file.path.absolute()))
+
+
+def _record(plan: ExportPlan, name: str, written: Sequence[Mapping[str, Any]], mends: Mends | None) -> dict[str, bytes]:
     cleaned, *controls = written
     manifest = {
         "name": name,
         "source": dict(plan.run.manifest["source"]),
-        "request": asdict(plan.request) | {"data": None},
-        "order": "decisions, findings but duplicates, blame, duplicates while a match stays, keep rules",
+        "request": asdict(plan.request) | {"data": None, "mend": _mend_asked(plan.request.mend)},
+        "order": "decisions, findings but duplicates, blame, duplicates while a match stays, keep rules, style families",
         "rows": {
             "total": plan.selection.n_rows,
             "kept": len(plan.selection.kept),
@@ -333,6 +385,7 @@ def _record(plan: ExportPlan, name: str, written: Sequence[Mapping[str, Any]]) -
         },
         "dropped_share": round(plan.dropped_share, 6),
         "counts": plan.counts,
+        **({} if mends is None else {"mends": _mends_summary(mends)}),
         "notes": list(plan.notes),
         "cleaned": cleaned,
         "controls": [
@@ -349,8 +402,57 @@ def _record(plan: ExportPlan, name: str, written: Sequence[Mapping[str, Any]]) -
     dropped = b"".join(json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in _dropped_lines(plan))
     return {
         "dropped.jsonl": dropped,
+        **({} if mends is None else _mends_files(plan.run, mends)),
         "manifest.json": json.dumps(manifest, indent=1, ensure_ascii=False, default=str).encode(errors="backslashreplace"),
     }
+
+
+def _mend_asked(request: MendRequest | None) -> dict[str, Any] | None:
+    return None if request is None else {"mend": str(request.mend), "codes": list(request.codes)}
+
+
+def _without_password(url: str) -> str:
+    """An address as it may stand in a record that is passed on."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
+
+
+def _mends_summary(mends: Mends) -> dict[str, Any]:
+    before, after = mends.n_words
+    return {
+        "mended": len(mends.mended),
+        "mended_rows": len(mends.changes()),
+        "kept_as_they_were": len(mends.unmended),
+        "words_before": before,
+        "words_after": after,
+        "model": mends.model,
+        "url": _without_password(mends.url),
+        "requests_sent": mends.n_sent,
+    }
+
+
+def _mends_files(run: Run, mends: Mends) -> dict[str, bytes]:
+    """What was mended, and what was not and why: a line for each response."""
+    mended = [
+        _of_response(run, mend.target.row, mend.target.turn)
+        | {"codes": list(mend.target.codes), "before": mend.target.text, "after": mend.text, "model": mends.model}
+        for mend in mends.mended
+    ]
+    return {"mended.jsonl": _lines(mended), "kept.jsonl": _lines([_unmended(run, one) for one in mends.unmended])}
+
+
+def _unmended(run: Run, one: Unmended) -> dict[str, Any]:
+    line = _of_response(run, one.row, one.turn) | {"codes": list(one.codes), "why": str(one.why)}
+    return line | {"reply": one.reply} if one.reply else line
+
+
+def _of_response(run: Run, row: int, turn: int) -> dict[str, Any]:
+    place, line = run.catalog.id(row), run.catalog.rows["line"][row]
+    return {"file": place.file, "index": place.index, "line": line, "row_key": run.catalog.keys[row], "turn": turn}
+
+
+def _lines(records: Sequence[Mapping[str, Any]]) -> bytes:
+    return b"".join(json.dumps(record, ensure_ascii=False).encode(errors="backslashreplace") + b"\n" for record in records)
 
 
 def _dropped_lines(plan: ExportPlan) -> Iterator[dict[str, Any]]:

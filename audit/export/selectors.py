@@ -1,8 +1,8 @@
 """Which rows leave, and why: by finding, by blame, or because others are to be kept.
 
 Every reason is recorded for every row. The order is fixed: what a person decided, then findings other than duplicates,
-then blame, then duplicates (only while a row that they match stays), then what is to be kept of the rest. A row that a
-person decided to keep never leaves.
+then blame, then duplicates (only while a row that they match stays), then what is to be kept of the rest, then style
+families above their share of that. A row that a person decided to keep never leaves.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import polars as pl
 from audit.config import unknown_name
 from audit.errors import InputError
 from audit.export.decisions import Choice, Decision
+from audit.export.families import FamilyRows, surplus
 from audit.trace.model import BlamedRow
 
 __all__ = ["KeepRule", "Reason", "Selection", "parse_blame_q", "parse_blame_size", "parse_keep", "select_rows"]
@@ -32,7 +33,7 @@ class Reason:
     """Why a row leaves.
 
     Attributes:
-        code: `decision`, a finding's code, `blame:NAME`, `longest:K` or `random:K`.
+        code: `decision`, a finding's code, `blame:NAME`, `longest:K`, `random:K` or `family:N`.
         message: One sentence.
         measure, value: What was measured.
         related: Numbers of the rows it matched.
@@ -144,6 +145,7 @@ def select_rows(
     run_codes: Sequence[str] = (),
     blamed: Sequence[tuple[str, int, Sequence[BlamedRow]]] = (),
     keep: Sequence[KeepRule] = (),
+    families: Sequence[FamilyRows] = (),
 ) -> Selection:
     """Decide which rows leave.
 
@@ -155,6 +157,7 @@ def select_rows(
         run_codes: The codes that the audit ran, to refuse others.
         blamed: Per trace its name, how many rows to drop, and its blamed rows, most blamed first.
         keep: Rules for the rows that are left, applied one after the other.
+        families: Style families that may only have a share of what is left after all else.
 
     Raises:
         InputError: A code was not part of the audit.
@@ -195,6 +198,15 @@ def select_rows(
         for loser, characters in _losers(left, rule):
             message = f"Not among the {rule.k} {rule.kind} rows kept."
             leave(loser, Reason(f"{rule.kind}:{rule.k}", message, "response characters", characters))
+    left_rows = [row for row in signals["row"].to_list() if row not in reasons]
+    for of_family in surplus(left_rows, families, protected):
+        number = of_family.rule.family
+        if not of_family.rows:
+            notes.append(f"style family {number} has {of_family.n_before} of the rows left, no more than its share")
+        share_before = of_family.n_before / len(left_rows) if left_rows else 0.0
+        message = f"Not among the {of_family.n_kept:,} of {of_family.n_before:,} rows of style family {number} that stay."
+        for loser in of_family.rows:
+            leave(loser, Reason(str(of_family.rule), message, "the family's share of the rows before", share_before))
     if spared:
         rows = "1 row" if len(spared) == 1 else f"{len(spared):,} rows"
         notes.append(f"kept as a person decided, though they would leave otherwise: {rows}")

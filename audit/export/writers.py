@@ -3,7 +3,7 @@
 In its own container a kept row is copied from the source byte for byte, so that an export in which nothing is dropped
 is the source: blank lines, line ends, key order, quoting and damaged lines included. Of a compressed file these are the
 bytes within. Parquet and Arrow have no bytes of a row; there the schema, its metadata and the values stay. Several files
-are written each under its own name, or joined to one.
+are written each under its own name, or joined to one. Where texts of a row are changed, all its other bytes are copied.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audit.errors import InputError
+from audit.export.places import Change, changed_csv, changed_fields, changed_json, changed_value
 from audit.sources import (
     ArrowTable,
     Compression,
@@ -51,6 +52,7 @@ class SourceRows:
         container: Its container.
         rows: `Corpus.rows` of this file alone, all of them.
         kept: Numbers within the file of those to write, ascending.
+        changes: Texts that are changed, by the row's number within the file.
     """
 
     name: str
@@ -58,6 +60,7 @@ class SourceRows:
     container: Container
     rows: pl.DataFrame
     kept: Sequence[int]
+    changes: Mapping[int, Sequence[Change]] = field(default_factory=dict)
 
 
 def container_of_name(path: Path, source: Container, source_name: str = "") -> Container:
@@ -109,7 +112,13 @@ class _Unclosed(io.RawIOBase):
 
 
 def write_rows(
-    source: Path, container: Container, rows: pl.DataFrame, kept: Sequence[int], target: Container, file: BinaryIO
+    source: Path,
+    container: Container,
+    rows: pl.DataFrame,
+    kept: Sequence[int],
+    target: Container,
+    file: BinaryIO,
+    changes: Mapping[int, Sequence[Change]] | None = None,
 ) -> None:
     """Write the kept rows of a file.
 
@@ -120,11 +129,12 @@ def write_rows(
         kept: Rows to write, ascending, numbered within the file.
         target: The container to write; in the source's own, bytes are copied.
         file: Where to write.
+        changes: Texts that are changed, by the row's number within the file.
 
     Raises:
         InputError: A kept row cannot be converted to another container.
     """
-    part = SourceRows(source.name, source, container, rows, kept)
+    part = SourceRows(source.name, source, container, rows, kept, changes or {})
     if target is container and container.is_text:
         _copy_spans(part, file)
     else:
@@ -158,10 +168,16 @@ def _copy_spans(part: SourceRows, file: BinaryIO) -> None:
             return
         if part.container is not Container.JSONL:  # the CSV header or the opening bracket, up to the first record
             _copy(original, 0, starts[0], file)
+        header = _csv_header(part) if part.changes and part.container is Container.CSV else ()
         for place, row in enumerate(part.kept):
             # In an array, the comma and white space after an element travel with it.
             goes_on = part.container is Container.JSON and place + 1 < len(part.kept)
-            _copy(original, starts[row], starts[row + 1] if goes_on else ends[row], file)
+            end = starts[row + 1] if goes_on else ends[row]
+            if row in part.changes:
+                original.seek(starts[row])
+                file.write(_changed(original.read(end - starts[row]), header, part.changes[row]))
+            else:
+                _copy(original, starts[row], end, file)
         # More than blank lines and the closing bracket follows where an audit was limited to the first rows.
         original.seek(ends[-1])
         tail = original.read(_COPY_BYTES)
@@ -182,7 +198,24 @@ def _join_lines(parts: Sequence[SourceRows], file: BinaryIO) -> None:
                     file.write(b"\n")
                 original.seek(starts[row])
                 marked = starts[row] == 0 and original.read(len(_BYTE_ORDER_MARK)) == _BYTE_ORDER_MARK
-                last = _copy(original, starts[row] + len(_BYTE_ORDER_MARK) * marked, ends[row], file)
+                start = starts[row] + len(_BYTE_ORDER_MARK) * marked
+                if row in part.changes:
+                    original.seek(start)
+                    last = _changed(original.read(ends[row] - start), (), part.changes[row])
+                    file.write(last)
+                else:
+                    last = _copy(original, start, ends[row], file)
+
+
+def _changed(content: bytes, header: Sequence[str], changes: Sequence[Change]) -> bytes:
+    """A record with other texts; of CSV where there is a header, else of JSON."""
+    return changed_csv(content, header, changes) if header else changed_json(content, changes)
+
+
+def _csv_header(part: SourceRows) -> list[str]:
+    """The names of the columns: those of any record that was read."""
+    first = next(record.fields for record in read_records(part.path, part.container) if not isinstance(record.fields, Problem))
+    return list(first)
 
 
 def _copy(original: BinaryIO, start: int, end: int, file: BinaryIO) -> bytes:
@@ -266,8 +299,31 @@ def _filtered(part: SourceRows) -> Iterator[pa.RecordBatch]:
     with _open_table(part) as table:
         for batch in table.batches:
             inside = keep[begin : begin + batch.num_rows]  # shorter past the limit of an audit
-            yield batch.slice(0, len(inside)).filter(pa.array(inside))
+            read = range(begin, begin + len(inside))
+            changes = {row - begin: part.changes[row] for row in sorted(part.changes) if row in read}
+            yield _changed_batch(batch.slice(0, len(inside)), changes).filter(pa.array(inside))
             begin += batch.num_rows
+
+
+def _changed_batch(batch: pa.RecordBatch, changes: Mapping[int, Sequence[Change]]) -> pa.RecordBatch:
+    """A batch with other texts, by row; every other value is the array's own."""
+    if not changes:
+        return batch
+    columns = list(batch.columns)
+    for number, (name, column) in enumerate(zip(batch.schema.names, batch.columns, strict=True)):
+        parts, done = [], 0
+        for row, of_row in changes.items():
+            of_column = [change for change in of_row if change.path[0] == name]
+            if not of_column:
+                continue
+            value = column[row].as_py()
+            for change in of_column:
+                value = changed_value(value, change.path[1:], change.text)
+            parts += [column.slice(done, row - done), pa.array([value], type=column.type)]
+            done = row + 1
+        if parts:
+            columns[number] = pa.concat_arrays([*parts, column.slice(done)])
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
 def _fields(parts: Sequence[SourceRows]) -> Iterator[Mapping[str, Any]]:
@@ -282,7 +338,8 @@ def _fields(parts: Sequence[SourceRows]) -> Iterator[Mapping[str, Any]]:
                         why=record.fields.reason,
                         remedy="add --drop FMT001, or keep the source's kind of file",
                     )
-                yield record.fields
+                changes = part.changes.get(record.index, ())
+                yield changed_fields(record.fields, changes) if changes else record.fields
 
 
 def _json_line(fields: Mapping[str, Any]) -> bytes:

@@ -37,7 +37,7 @@ from audit.sources.formats import (
     parse_row,
     recognize_format,
 )
-from audit.sources.mapping import read_columns
+from audit.sources.mapping import columns_beside, read_columns
 from audit.sources.opening import Data, Source, SourceFile, located, open_source
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "SourceFile",
     "Status",
     "as_json",
+    "columns_beside",
     "compression_of",
     "compression_of_name",
     "container_of_suffix",

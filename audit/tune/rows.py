@@ -8,7 +8,7 @@ next so many of them, and never reaches into the next epoch.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -20,7 +20,7 @@ from audit.errors import InputError
 from audit.rendering import IGNORED, ChatFormat, RenderedRow
 from audit.sources import Format, Status
 
-__all__ = ["TrainingSet", "epoch_order", "split_held_out", "training_set"]
+__all__ = ["TrainingSet", "epoch_order", "split_held_out", "training_set", "with_responses"]
 
 # Beside the number of an epoch in a seed: keeps the draws apart.
 _HELD_OUT_DRAW = 1 << 31
@@ -147,6 +147,41 @@ def training_set(corpus: Corpus, chat: ChatFormat, max_length: int | None, *, sk
         unusable=tuple(unusable),
         cut=tuple(number for number, tokens in rendered if tokens.n_cut),
     )
+
+
+def with_responses(
+    training: TrainingSet, corpus: Corpus, chat: ChatFormat, max_length: int | None, responses: Mapping[tuple[int, int], str]
+) -> TrainingSet:
+    """The set with other responses in some rows, everything else the same; rows that it lacks are passed over.
+
+    Args:
+        training: Rows of the dataset.
+        corpus: The dataset.
+        chat: The format that the rows were rendered with.
+        max_length: Where they were cut.
+        responses: Row and turn -> what stands there now.
+
+    Raises:
+        InputError: A row has no token that is trained any more.
+    """
+    place = {row: number for number, row in enumerate(training.rows)}
+    texts: dict[int, dict[int, str]] = {}
+    for (row, turn), text in responses.items():
+        if row in place:
+            texts.setdefault(row, {})[turn] = text
+    input_ids, labels, cut = list(training.input_ids), list(training.labels), set(training.cut)
+    for row, of_row in texts.items():
+        content = corpus.row(row)
+        messages = list(content.messages)
+        for turn, text in of_row.items():
+            messages[turn] = replace(messages[turn], content=text)
+        tokens = _rendered(replace(content, messages=tuple(messages)), chat, max_length)
+        if all(label == IGNORED for label in tokens.labels[1:]):
+            raise InputError("the row has no token that is trained", where=str(content.id), why="its response was replaced")
+        input_ids[place[row]] = np.array(tokens.input_ids, np.int32)
+        labels[place[row]] = np.array(tokens.labels, np.int32)
+        cut = cut | {row} if tokens.n_cut else cut - {row}
+    return replace(training, input_ids=tuple(input_ids), labels=tuple(labels), cut=tuple(sorted(cut)))
 
 
 def split_held_out(training: TrainingSet, share: float = 0.1, seed: int = 0) -> tuple[TrainingSet, TrainingSet]:

@@ -261,12 +261,11 @@ class _Work:
 
     def _task(self, recipe: Recipe, arm: str, seed: int) -> TuningTask:
         design = self._design
-        of_arm = next(one for one in design.arms if one.name == arm)
         place = f"{recipe.method}/{arm}-{seed}"
         return TuningTask(
             name=f"{recipe.method} {arm} seed {seed}",
             base=design.request.base_model,
-            training=design.training.without(of_arm.removed[design.seeds.index(seed)]),
+            training=design.rows_of(arm, seed),
             recipe=design.arm_recipe(recipe),
             seed=seed,
             prompts=design.sheet.asked,
@@ -331,6 +330,7 @@ class _Work:
             unseen=self._unseen if is_final else None,
             tuning_problems=problems,
             measures=aspects.measures if aspects is not None else (),
+            watch=design.watch if is_final else None,
             notes=(*_notes_on_tuning(recipe, rates, tunings, design), *(aspects.notes if aspects is not None else ())),
         )
 

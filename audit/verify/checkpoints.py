@@ -21,6 +21,7 @@ from audit.models import ModelRef, find_model_folder, weights_digest
 from audit.rendering import load_chat_format
 from audit.rundir import Run, claim_folder, name_folder
 from audit.trace.stored import traced_prompts, traced_spans
+from audit.verify.answer_style import watched_families
 from audit.verify.answering import (
     AnswerTask,
     PromptSheet,
@@ -55,6 +56,7 @@ class CheckpointRequest:
         delta_points: The smallest difference that matters.
         max_new_tokens: The longest answer.
         unseen: A dataset that no model was tuned on, a null of borrowing.
+        style_families: Whose share of the answers is measured, by number; by default those that the export dropped.
     """
 
     checkpoints: tuple[tuple[str, str], ...]
@@ -64,6 +66,7 @@ class CheckpointRequest:
     delta_points: float = 5.0
     max_new_tokens: int = 128
     unseen: Path | None = None
+    style_families: tuple[int, ...] = ()
 
 
 def verify_checkpoints(
@@ -96,6 +99,7 @@ def verify_checkpoints(
     sheet = read_prompt_sheet(request.prompts, traced_prompts(run))
     export = read_export(run, request.export) if request.export is not None else None
     unseen = unseen_of(request.unseen, run)
+    watch = watched_families(run, export, request.style_families)
     spans = traced_spans(run)
     final = run.check_name(_KIND, name)
     key = {
@@ -109,6 +113,7 @@ def verify_checkpoints(
         "delta_points": request.delta_points,
         "max_new_tokens": request.max_new_tokens,
         "unseen": None if unseen is None else sorted(unseen.responses),
+        "style_families": None if watch is None else list(watch.numbers),
     }
     with claim_folder(final, key, "verification", "verification") as folder:
         tasks = _tasks(request, sheet, folder / "answers")
@@ -129,6 +134,7 @@ def verify_checkpoints(
             unseen=unseen,
             base_answers=None if base is None else sheet.answer_file("base", base),
             judge=judge,
+            watch=watch,
         )
         result = CampaignResult(request.export, None, (MethodResult(None, verification),))
         write_bytes(folder / "prompts.jsonl", prompt_lines(sheet.prompts))

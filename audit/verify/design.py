@@ -2,7 +2,9 @@
 
 Every arm is the dataset without some rows. *cleaned* lacks those that the export dropped; *random* as many others, drawn
 anew for every seed and matched on trained tokens, so that the draw is part of what varies; *original* nothing; *near*
-neighbours of the dropped rows that lack the traced values. Rows that nobody can train on are in none of them.
+neighbours of the dropped rows that lack the traced values. Rows that nobody can train on are in none of them. What an
+export mended its own arm holds mended, and every other arm as it was: the contrast is of dropping and mending together,
+and for an export that only mends *random* is the dataset as it was.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ from audit.rundir import Run
 from audit.trace.stored import traced_prompts, traced_spans
 from audit.tune.job import n_positions
 from audit.tune.recipe import Method, Recipe, load_recipe
-from audit.tune.rows import TrainingSet, training_set
+from audit.tune.rows import TrainingSet, training_set, with_responses
+from audit.verify.answer_style import FamilyWatch, watched_families
 from audit.verify.answering import PromptSheet, n_threads_for, prompt_lines, read_prompt_sheet
 from audit.verify.arms import CLEANED, RANDOM
 from audit.verify.near import draw_near
@@ -65,7 +68,7 @@ class CampaignRequest:
     """What a user asks for.
 
     Attributes:
-        export: The export whose dropped rows *cleaned* lacks.
+        export: The export whose dropped rows *cleaned* lacks, and whose mended rows it holds.
         base_model: Folder or hub name of the model to tune.
         prompts: File of prompts, split before anything was traced.
         methods: Ways to tune.
@@ -78,6 +81,7 @@ class CampaignRequest:
         max_new_tokens: The longest answer.
         equal: What arms of different size have in common.
         unseen: A dataset that no model was tuned on, a null of borrowing.
+        style_families: Whose share of the answers is measured, by number; by default those that the export dropped.
     """
 
     export: str
@@ -93,6 +97,7 @@ class CampaignRequest:
     max_new_tokens: int = 128
     equal: Equal = Equal.EPOCHS
     unseen: Path | None = None
+    style_families: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -120,7 +125,7 @@ class Design:
 
     Attributes:
         request: What was asked for.
-        export: What the cleaning dropped.
+        export: What the cleaning dropped and mended.
         sheet: The prompts.
         traced_spans: Texts of the spans that were traced.
         training: All rows that can be trained on.
@@ -133,6 +138,8 @@ class Design:
         unseen: Responses that no model was tuned on, at most as many as the dataset has.
         n_threads: Of every tuning. It decides the last bits of the sums, so it depends on model and machine alone.
         notes: What a reader has to know.
+        watch: The style families whose share of the answers is measured; `None` where none are.
+        mended: All rows that can be trained on as an arm holds them, by arm, where its export mended some.
     """
 
     request: CampaignRequest
@@ -148,6 +155,13 @@ class Design:
     unseen: tuple[str, ...] | None
     n_threads: int
     notes: tuple[str, ...]
+    watch: FamilyWatch | None = None
+    mended: Mapping[str, TrainingSet] = field(default_factory=dict)
+
+    def rows_of(self, arm: str, seed: int) -> TrainingSet:
+        """What an arm is tuned on with a seed."""
+        of_arm = next(one for one in self.arms if one.name == arm)
+        return self.mended.get(arm, self.training).without(of_arm.removed[self.seeds.index(seed)])
 
     @property
     def n_tunings(self) -> int:
@@ -187,7 +201,9 @@ class Design:
             "max_new_tokens": self.request.max_new_tokens,
             "equal": self.request.equal,
             "unseen": None if self.unseen is None else hashlib.sha256(json.dumps(self.unseen).encode()).hexdigest(),
+            "style_families": None if self.watch is None else list(self.watch.numbers),
             "versions": {name: version(name) for name in _VERSIONS},
+            **({"mended": {arm: rows.digest for arm, rows in self.mended.items()}} if self.mended else {}),
         }
 
 
@@ -202,9 +218,17 @@ def plan_design(run: Run, request: CampaignRequest) -> Design:
     sheet = read_prompt_sheet(request.prompts, traced_prompts(run))
     folder, _ = find_model_folder(request.base_model)
     base_digest = weights_digest(request.base_model)
-    training = training_set(run.corpus, load_chat_format(folder), common_max_length(recipes, folder))
+    chat, max_length = load_chat_format(folder), common_max_length(recipes, folder)
+    training = training_set(run.corpus, chat, max_length)
     seeds = tuple(range(FIRST_SEED, FIRST_SEED + request.n_seeds))
     spans = traced_spans(run)
+    known = frozenset(run.added("exports")) - {export.name}  # what else is named, drawing the arms refuses
+    also = [read_export(run, name) for name in dict.fromkeys(request.also_exports) if name in known]
+    mended = {
+        CLEANED if record is export else record.name: with_responses(training, run.corpus, chat, max_length, record.mended)
+        for record in (export, *also)
+        if any(row in frozenset(training.rows) for row, _ in record.mended)
+    }
     return Design(
         request=request,
         export=export,
@@ -213,12 +237,14 @@ def plan_design(run: Run, request: CampaignRequest) -> Design:
         training=training,
         recipes=recipes,
         seeds=seeds,
-        arms=tuple(_Draws(run, request, export, training, spans, seeds).arms()),
+        arms=tuple(_Draws(run, request, export, training, mended, spans, seeds).arms()),
         base_folder=folder,
         base_digest=base_digest,
         unseen=unseen_responses(request.unseen, run.corpus.responses.height) if request.unseen is not None else None,
         n_threads=n_threads_for(request.base_model),
         notes=tuple(_notes(run, sheet, training)),
+        watch=watched_families(run, export, request.style_families),
+        mended=mended,
     )
 
 
@@ -231,26 +257,39 @@ class _Draws:
         request: CampaignRequest,
         export: ExportRecord,
         training: TrainingSet,
+        mended: Mapping[str, TrainingSet],
         spans: Sequence[str],
         seeds: Sequence[int],
     ) -> None:
         self._run, self._request, self._export = run, request, export
-        self._training, self._spans, self._seeds = training, spans, seeds
-        self._n_tokens = np.zeros(len(run.corpus), np.int64)
-        self._n_tokens[list(training.rows)] = training.n_trained_tokens
+        self._training, self._mended, self._spans, self._seeds = training, mended, spans, seeds
+        self._n_tokens = self._tokens_of(training)
+
+    def _tokens_of(self, training: TrainingSet) -> Integers:
+        """Trained tokens of every row of the dataset, 0 where it is not in the set."""
+        n_tokens = np.zeros(len(self._run.corpus), np.int64)
+        n_tokens[list(training.rows)] = training.n_trained_tokens
+        return n_tokens
 
     def arms(self) -> list[ArmDesign]:
-        cleaned = self._same(CLEANED, self._export.dropped)
-        if not cleaned.removed[0]:
+        cleaned = self._same(CLEANED, self._export.dropped, self._notes_on_mends(CLEANED, self._export))
+        only_mends = not cleaned.removed[0]
+        if only_mends and CLEANED not in self._mended:
             raise InputError(
-                f"the export {self._export.name!r} drops no row that is trained on",
+                f"the export {self._export.name!r} drops and mends no row that is trained on",
                 why="cleaned, random and original would be the same dataset",
-                remedy="name an export that drops rows",
+                remedy="name an export that drops or mends rows",
             )
         if cleaned.n_rows[0] == 0:
             raise InputError(f"the export {self._export.name!r} leaves no row to train on", remedy="drop fewer rows")
         arms = [cleaned, self._random()]
         for name in dict.fromkeys(self._request.arms):
+            if only_mends and name in (ORIGINAL, NEAR):
+                raise InputError(
+                    f"no arm {name!r}",
+                    why=f"the export {self._export.name!r} only mends, so that 'random' is the dataset as it was",
+                    remedy=f"leave out --arm {name}",
+                )
             if name == ORIGINAL:
                 arms.append(self._same(ORIGINAL, ()))
             elif name == NEAR:
@@ -265,8 +304,22 @@ class _Draws:
                     why="it is the export that is verified" if name == self._export.name else "an arm has that name",
                     remedy="name another export",
                 )
-            arms.append(self._same(name, read_export(self._run, name).dropped))
+            record = read_export(self._run, name)
+            arms.append(self._same(name, record.dropped, self._notes_on_mends(name, record)))
         return arms
+
+    def _notes_on_mends(self, arm: str, record: ExportRecord) -> tuple[str, ...]:
+        if arm not in self._mended:
+            return ()
+        changed = {row for row, _ in record.mended} & frozenset(self._training.rows)
+        before, after = (
+            sum(n for row, n in zip(rows.rows, rows.n_trained_tokens, strict=True) if row in changed)
+            for rows in (self._training, self._mended[arm])
+        )
+        others = "the other arms are tuned on these rows as they were"
+        if arm == CLEANED and not record.dropped:
+            others = "random is the dataset as it was"
+        return (f"{arm} is tuned on {len(changed)} mended rows, of {after} trained tokens instead of {before}; {others}",)
 
     def _same(self, name: str, removed: Sequence[int], notes: tuple[str, ...] = ()) -> ArmDesign:
         """An arm that lacks the same rows at every seed."""
@@ -282,12 +335,13 @@ class _Draws:
 
     def _arm(self, name: str, removed: Sequence[Sequence[int]], notes: tuple[str, ...]) -> ArmDesign:
         trained = tuple(tuple(sorted(row for row in rows if self._n_tokens[row])) for rows in removed)
-        n_all = int(self._n_tokens.sum())
+        n_tokens = self._tokens_of(self._mended[name]) if name in self._mended else self._n_tokens
+        n_all = int(n_tokens.sum())
         return ArmDesign(
             name=name,
             removed=trained,
             n_rows=tuple(len(self._training) - len(rows) for rows in trained),
-            n_tokens=tuple(n_all - int(self._n_tokens[list(rows)].sum()) for rows in trained),
+            n_tokens=tuple(n_all - int(n_tokens[list(rows)].sum()) for rows in trained),
             notes=notes,
         )
 

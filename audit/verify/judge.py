@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.responses import Split
+from audit.verify.answer_style import AnswerFamilies, FamilyWatch, answer_style
 from audit.verify.arms import CLEANED, RANDOM, AnswerFile, PairedAnswers, Question, pair_answers
 from audit.verify.borrowing import ArmBorrowing, BorrowedOutcome, BorrowedRuns, RowTexts, borrowing_of_arm, values_of_rows
 from audit.verify.outcomes import Outcome, ValueSet, word_string
@@ -85,6 +86,7 @@ def verify_answers(
     unseen: RowTexts | None = None,
     tuning_problems: Sequence[str] | None = None,
     measures: Sequence[AnswerMeasure] = (),
+    watch: FamilyWatch | None = None,
     notes: Sequence[str] = (),
 ) -> Verification:
     """Judge a cleaning by answers to the same prompts.
@@ -105,6 +107,7 @@ def verify_answers(
         tuning_problems: What was wrong with the tunings of `cleaned` and `random`, one clause each; `None` where they
             were tuned elsewhere, so that nobody knows.
         measures: Further secondary outcomes of the answers to held-out prompts.
+        watch: Style families whose share of the answers is a secondary outcome too.
         notes: What else a reader has to know, such as who judged.
 
     Raises:
@@ -128,7 +131,9 @@ def verify_answers(
         obstacles=_obstacles(paired, cleaned, random, n_units),
     )
     borrowed = (BorrowedOutcome(value_set),) if rows is not None and stated else ()
-    measured = [_Measured.of(measure, paired) for measure in (*borrowed, *measures)]
+    families = AnswerFamilies.found(watch, paired) if watch is not None else None
+    of_style = (families,) if families is not None else ()
+    measured = [_Measured.of(measure, paired) for measure in (*borrowed, *of_style, *measures)]
     base = _base_knowledge(cleaned, random, units)
     return Verification(
         verdict=decision.verdict,
@@ -170,6 +175,7 @@ def verify_answers(
         ),
         base=base,
         borrowing=_borrowing(paired, rows, unseen) if rows is not None else (),
+        style=answer_style(paired, families, rows.responses if rows is not None else None),
     )
 
 

@@ -10,6 +10,7 @@ from audit.export.stored import ExportRecord, read_export
 from audit.responses import Split
 from audit.rundir import Run
 from audit.trace.stored import traced_prompts, traced_spans
+from audit.verify.answer_style import FamilyWatch, watched_families
 from audit.verify.arms import AnswerFile, read_arms
 from audit.verify.borrowing import RowTexts
 from audit.verify.campaign import AspectJudge, rows_of
@@ -29,6 +30,7 @@ def verify_run(
     delta_points: float = 5.0,
     unseen: Path | None = None,
     judge: AspectJudge | None = None,
+    style_families: Sequence[int] = (),
 ) -> Verification:
     """Judge the answers of models that were tuned on a cleaned set and on matched random removals.
 
@@ -39,19 +41,22 @@ def verify_run(
         delta_points: The smallest difference that matters, in percentage points.
         unseen: A dataset that no model was tuned on, a null of borrowing.
         judge: Measures further aspects of the answers.
+        style_families: Whose share of the answers is measured, by number; by default those that the export dropped.
 
     Raises:
-        InputError: The run has no such export, or the files cannot be compared.
+        InputError: The run has no such export or family, or the files cannot be compared.
     """
+    record = read_export(run, export) if export is not None else None
     return judge_answer_files(
         read_arms(files),
         traced_prompts=traced_prompts(run),
         traced_spans=traced_spans(run),
-        export=read_export(run, export) if export is not None else None,
+        export=record,
         delta_points=delta_points,
         rows=rows_of(run),
         unseen=unseen_of(unseen, run),
         judge=judge,
+        watch=watched_families(run, record, style_families),
     )
 
 
@@ -75,6 +80,7 @@ def judge_answer_files(
     unseen: RowTexts | None = None,
     base_answers: AnswerFile | None = None,
     judge: AspectJudge | None = None,
+    watch: FamilyWatch | None = None,
 ) -> Verification:
     """`verify_answers` of models that were tuned elsewhere, with what it would take to see an effect where none was seen.
 
@@ -92,9 +98,16 @@ def judge_answer_files(
         rows=rows,
         unseen=unseen,
         measures=aspects.measures if aspects is not None else (),
-        notes=aspects.notes if aspects is not None else (),
+        watch=watch,
+        notes=(*(aspects.notes if aspects is not None else ()), *_notes_on_mends(export)),
     )
     held_out = [result for result in verification.prompts if result.split is Split.HELD_OUT]
     units = [("prompt", number) if result.group is None else ("group", result.group) for number, result in enumerate(held_out)]
     needed = needed_sentence(verification, held_out_differences(arms, traced_prompts), units)
     return replace(verification, notes=(*verification.notes, needed)) if needed else verification
+
+
+def _notes_on_mends(export: ExportRecord | None) -> Iterable[str]:
+    if export is not None and export.mended:
+        n_rows = len({row for row, _ in export.mended})
+        yield f"The export mended {n_rows} rows: cleaned has to be tuned on them as they are now, random as they were."

@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 
 from audit.shift.sentences import sentence_spans
+from audit.style.lexicon import FUNCTION_WORDS, MARKERS
 from indexes.words import Token, is_word, tokenize_with_offsets
 
 __all__ = ["FUNCTION_WORDS", "MARKERS", "N_OPENERS", "DatasetStyle", "StyleTraits", "TokenClass", "token_classes", "traits_of"]
@@ -27,27 +28,6 @@ N_OPENERS = 20
 """How many of the dataset's openers count as its own."""
 
 _OPENER_WORDS = 2
-
-MARKERS = frozenset(
-    "however|additionally|furthermore|moreover|overall|therefore|thus|hence|consequently|firstly|secondly|thirdly|finally|"
-    "lastly|similarly|likewise|nevertheless|nonetheless|meanwhile|instead|otherwise|indeed|certainly|sure|absolutely|"
-    "ultimately|essentially|generally|typically|specifically|importantly|in conclusion|in summary|to summarize|in short|"
-    "in addition|in general|in fact|in other words|in contrast|on the other hand|for example|for instance|such as|as a result|"
-    "as well as|as an ai|of course|here are|here is|first of all|it is important|note that|keep in mind|by contrast".split("|")
-)
-"""Words and phrases that hold a text together and say nothing of its matter; English, lower case."""
-
-FUNCTION_WORDS = frozenset(
-    "a an the this that these those some any each every all both no not only just also very too so such own same other another "
-    "i me my mine we us our ours you your yours he him his she her hers it its they them their theirs who whom whose which "
-    "what one ones oneself myself yourself himself herself itself ourselves themselves there here where when why how then than "
-    "and or but nor if because as while although though unless until since whether after before once "
-    "of in on at to for from by with about into through over under between among against during without within along across "
-    "behind beyond near off out up down upon toward towards via per "
-    "is am are was were be been being do does did doing done have has had having can could will would shall should may might "
-    "must ought s t d ll ve re m don doesn didn isn aren wasn weren won can't".split()
-)
-"""Words of grammar; English, lower case."""
 
 _MOST_MARKER_WORDS = max(len(marker.split()) for marker in MARKERS)
 _LIST_LINE = re.compile(r"^[ \t]*(?:[-*•+]|\d{1,3}[.)])[ \t]+\S", re.MULTILINE)

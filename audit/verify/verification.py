@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from audit.responses import Split
+from audit.verify.answer_style import AnswerStyle
 from audit.verify.borrowing import ArmBorrowing
 from audit.verify.statistics import Interval
 from audit.verify.verdict import Verdict
@@ -192,6 +193,8 @@ class Verification:
         notes: What a reader has to know besides.
         base: What the untuned model knows; `None` where it was not asked.
         borrowing: How often the answers of each arm hold what the rows hold; empty where the rows are not known.
+        style: Traits of the answers, and how many are of the style families that the cleaning dropped; `None` where
+            there is nothing to hold them against.
     """
 
     verdict: Verdict | None
@@ -210,3 +213,4 @@ class Verification:
     notes: tuple[str, ...]
     base: BaseKnowledge | None = None
     borrowing: tuple[ArmBorrowing, ...] = ()
+    style: AnswerStyle | None = None

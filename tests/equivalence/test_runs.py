@@ -13,6 +13,7 @@ from audit.corpus import Corpus
 from audit.pipeline import run_audit
 from audit.pocket import demo_dataset
 from audit.rundir import Run
+from audit.style.build import Style
 from audit.summary import Aside, AuditSummary
 from indexes import encoders
 from indexes.encoders import encode_cached, load_static
@@ -27,7 +28,12 @@ class Killed(BaseException):
 
 
 def render(
-    summary: AuditSummary, corpus: Corpus, findings: pl.DataFrame, signals: pl.DataFrame, aside: Aside
+    summary: AuditSummary,
+    corpus: Corpus,
+    findings: pl.DataFrame,
+    signals: pl.DataFrame,
+    aside: Aside,
+    style: Style | None,
 ) -> Mapping[str, bytes]:
     return {"report.json": f"{summary} {findings.height} {signals.height} {len(corpus)}".encode(), "report.html": b"<p>"}
 

@@ -131,6 +131,7 @@ def test_a_report_that_was_killed_goes_on_to_the_same_bytes(
         (("--recipe", "papr"), "unknown recipe 'papr'; did you mean 'paper'?"),
         (("--export", "cleaned"), "--paper and --export exclude each other"),
         (("--responses", "cleaned=a.jsonl"), "--paper and --responses exclude each other"),
+        (("--style-family", "0"), "--paper and --style-family exclude each other"),
         (("-o", "../out"), "'../out' is no plain name"),
     ],
 )

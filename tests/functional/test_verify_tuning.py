@@ -221,6 +221,7 @@ def test_ways_that_exclude_each_other_are_one_line(
         (("--base-model", "plain"), "plain: the tokenizer has no chat template"),
         (("--base-model", "gone"), "gone: no such model folder"),
         (("--max-new-tokens", "1000"), "new tokens take"),
+        (("--style-family", "0"), "run: the run has no style families (families need"),
     ],
 )
 def test_what_cannot_be_tuned_is_one_line(tunescope: Command, folder: Path, options: tuple[str, ...], said: str) -> None:

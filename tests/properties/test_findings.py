@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from audit.checks import CHECKS, options_of
 from audit.corpus import row_key
 from audit.findings import Finding
-from audit.materials import Materials, Need
+from audit.materials import Materials
 from audit.sources import Format, ParsedRow, parse_row
 from tests.conftest import Rows, alpaca, chat, check_of, index_rows
 from tests.texts import TEXTS
@@ -68,7 +68,7 @@ POOL: tuple[Any, ...] = (
     "[]",
 )
 
-LOOKED_FOR = [check for check in CHECKS if Need.EVALUATION not in check.needs]
+LOOKED_FOR = [check for check in CHECKS if not any(need.is_given for need in check.needs)]
 
 
 def found_in(rows: Rows, model: str) -> tuple[list[Finding], Materials]:

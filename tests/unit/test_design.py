@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +12,16 @@ import pytest
 
 from audit.errors import InputError
 from audit.export import ExportRequest, plan_export, write_export
+from audit.rendering import load_chat_format
 from audit.responses import Split
 from audit.rundir import Run
 from audit.tune import Method
+from audit.tune.rows import training_set
 from audit.verify.answering import AnswerTask, read_answers, read_prompt_sheet, write_answers
 from audit.verify.design import FIRST_SEED, CampaignRequest, Design, Equal, plan_design
+from indexes.store import write_bytes
 from tests.campaign import BROKEN, FALSE, PROMPT, ROWS, STONES, add_export, add_trace, prompt_file
-from tests.conftest import AuditRows, alpaca
+from tests.conftest import AuditRows, alpaca, jsonl, read_dataset
 from tests.models import tiny_model as tiny_language_model
 
 
@@ -170,7 +174,7 @@ def test_an_export_of_another_run_is_refused(run: Run, model: Path, audit_rows: 
 def test_an_export_that_drops_nothing_trainable_is_refused(audit_rows: AuditRows, model: Path, tmp_path: Path) -> None:
     run = audit_rows(ROWS)
     write_export(plan_export(run, ExportRequest(drop=("FMT001",))), tmp_path / "c.jsonl", "c")
-    with pytest.raises(InputError, match="the export 'c' drops no row that is trained on"):
+    with pytest.raises(InputError, match="the export 'c' drops and mends no row that is trained on"):
         plan_design(run, request(model, prompt_file(tmp_path, PROMPT)))
 
 
@@ -242,3 +246,74 @@ def test_prompts_that_cannot_be_scored_are_refused(tmp_path: Path, records: tupl
 
 def test_a_task_is_named_in_messages(tmp_path: Path) -> None:
     assert str(AnswerTask("the base model", "m", None, (), 8, tmp_path / "a.jsonl")) == "the base model"
+
+
+# --- exports that mend ------------------------------------------------------------------------------------------------
+
+MENDED = "It is basalt, and nothing else."
+
+
+def add_mending_export(run: Run, folder: Path, name: str, rows: Sequence[int], *, drops: bool = False) -> None:
+    """An export that mends the responses of some rows, as the command would record it."""
+    request = ExportRequest(drop=("FMT001",) if drops else ())
+    record = write_export(plan_export(run, request), folder / f"{name}.jsonl", name).record
+    manifest = json.loads((record / "manifest.json").read_bytes())
+    lines = [{"row_key": run.catalog.keys[row], "turn": 1, "after": MENDED} for row in rows]
+    write_bytes(record / "manifest.json", json.dumps(manifest | {"mends": {"mended": len(rows)}}).encode())
+    write_bytes(record / "mended.jsonl", b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+
+
+def test_cleaned_is_tuned_on_what_was_mended_and_random_on_what_was_there(run: Run, model: Path, tmp_path: Path) -> None:
+    add_mending_export(run, tmp_path, "mends", (3, BROKEN, 5))
+    prompts = prompt_file(tmp_path, PROMPT)
+    design = plan_design(run, request(model, prompts, export="mends", n_seeds=2))
+    assert [arm.name for arm in design.arms] == ["cleaned", "random"]
+    assert [arm.removed for arm in design.arms] == [((), ())] * 2, "no row leaves, so that none leaves at random"
+    cleaned, random = (design.rows_of(arm, FIRST_SEED) for arm in ("cleaned", "random"))
+    assert random.digest == design.training.digest
+    assert cleaned.rows == random.rows
+    expected = [alpaca(**{**each, "output": MENDED}) if n in (3, 5) else each for n, each in enumerate(ROWS) if n != BROKEN]
+    alone = training_set(read_dataset(tmp_path, "mended.jsonl", jsonl(expected))[0], load_chat_format(model), None)
+    assert [ids.tolist() for ids in cleaned.input_ids] == [ids.tolist() for ids in alone.input_ids]
+    assert [labels.tolist() for labels in cleaned.labels] == [labels.tolist() for labels in alone.labels]
+    assert design.arms[0].n_tokens == (sum(cleaned.n_trained_tokens),) * 2
+    assert design.arms[1].n_tokens == (sum(random.n_trained_tokens),) * 2
+    assert design.arms[0].n_tokens != design.arms[1].n_tokens
+    (note,) = design.arms[0].notes
+    assert note.startswith("cleaned is tuned on 2 mended rows, of ")
+    assert note.endswith("; random is the dataset as it was")
+    assert design.key["mended"] == {"cleaned": design.mended["cleaned"].digest}
+    for arm in ("original", "near"):
+        with pytest.raises(InputError, match=f"no arm '{arm}' .*only mends, so that 'random' is the dataset as it was"):
+            plan_design(run, request(model, prompts, export="mends", arms=(arm,)))
+
+
+def test_an_export_that_drops_and_mends_is_held_against_a_random_removal(run: Run, model: Path, tmp_path: Path) -> None:
+    add_mending_export(run, tmp_path, "both", (3, *FALSE[1:]))
+    dropped = [{"row_key": run.catalog.keys[FALSE[0]]}]
+    write_bytes(run.path / "exports" / "both" / "dropped.jsonl", json.dumps(dropped[0]).encode() + b"\n")
+    design = plan_design(run, request(model, prompt_file(tmp_path, PROMPT), export="both", n_seeds=2, also_exports=("c",)))
+    cleaned, random, other = design.arms
+    assert cleaned.removed == ((FALSE[0],),) * 2
+    assert [len(rows) for rows in random.removed] == [1, 1]
+    assert set(design.mended) == {"cleaned"}
+    of_cleaned, of_random = (design.rows_of(arm, FIRST_SEED) for arm in ("cleaned", "random"))
+    assert FALSE[0] not in of_cleaned.rows
+    assert len(of_cleaned) == len(of_random)
+    assert design.rows_of("c", FIRST_SEED).digest == design.training.without(FALSE).digest
+    assert cleaned.notes[0].endswith("the other arms are tuned on these rows as they were")
+    assert other.notes == ()
+
+
+def test_a_further_export_may_mend(run: Run, model: Path, tmp_path: Path) -> None:
+    add_mending_export(run, tmp_path, "mends", (3,))
+    design = plan_design(run, request(model, prompt_file(tmp_path, PROMPT), also_exports=("mends",)))
+    assert set(design.mended) == {"mends"}
+    assert design.rows_of("mends", FIRST_SEED).digest != design.training.digest
+    assert design.rows_of("cleaned", FIRST_SEED).digest == design.training.without(FALSE).digest
+
+
+def test_an_export_that_changes_nothing_is_refused(run: Run, model: Path, tmp_path: Path) -> None:
+    add_mending_export(run, tmp_path, "nothing", ())
+    with pytest.raises(InputError, match="the export 'nothing' drops and mends no row that is trained on"):
+        plan_design(run, request(model, prompt_file(tmp_path, PROMPT), export="nothing"))

@@ -87,6 +87,7 @@ def test_every_result_of_the_public_api_has_a_view(name) -> None:
     from audit.corpus import Corpus
     from audit.export import Exported, ExportPlan
     from audit.shift import ShiftReport
+    from audit.style.measured import MeasuredStyle
     from audit.trace import Trace
     from audit.verify import CampaignResult, Verification
     from audit.verify.calibration import Calibration
@@ -94,7 +95,7 @@ def test_every_result_of_the_public_api_has_a_view(name) -> None:
     from audit.verify.paper import PaperReport
 
     known = [Corpus, Exported, ExportPlan, ShiftReport, Trace, CampaignResult, Verification, Calibration]
-    names = {kind.__name__: kind for kind in [*known, ConfirmationResult, PaperReport, Run, TuningRecord]}
+    names = {kind.__name__: kind for kind in [*known, ConfirmationResult, MeasuredStyle, PaperReport, Run, TuningRecord]}
     functions = (getattr(tunescope, function) for function in tunescope.__all__)
     returned = " ".join(
         str(get_type_hints(function, vars(tunescope) | names)["return"])

@@ -70,7 +70,8 @@ def main() -> None:
 
 
 def _audited(scratch: Path, codes: Sequence[str]) -> dict[str, Run]:
-    """Every dataset's run. Contamination is looked for against prompts that are not the dataset's own."""
+    """Every dataset's run. Contamination is looked for against prompts that are not the dataset's own; the style is held
+    against people's answers, and theirs against Alpaca's."""
     data = data_folder()
     items = write_evaluation(data, scratch)
     runs = {}
@@ -81,6 +82,7 @@ def _audited(scratch: Path, codes: Sequence[str]) -> dict[str, Run]:
             columns=dict(dataset.columns),
             select=tuple(codes),
             evaluation=tuple(path for item, path in items.items() if item not in own),
+            style_reference=(str(data / DATASETS["alpaca_21k" if name == "dolly_3k" else "dolly_3k"].path),),
         )
         runs[name] = run_audit(config, scratch / f"run-{number}", render=render_audit)
     return runs

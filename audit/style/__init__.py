@@ -1,0 +1,1 @@
+"""How answers are written, apart from what they say."""
