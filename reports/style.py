@@ -63,9 +63,10 @@ def style_report(style: Style, corpus: Corpus, copying: Copying | None = None) -
     if style.families:
         parts += [Text(), _families_table(style, corpus)]
     if copying is not None:
-        parts += [Text(), Text(sentence_of_copying(copying), "bold")]
+        parts.append(Text())
         if copying.drawn is not None:
-            parts.append(Text(sentence_of_drawn(copying.drawn)))
+            parts.append(Text(sentence_of_drawn(copying.drawn), "bold"))
+        parts.append(Text(sentence_of_copying(copying), "" if copying.drawn else "bold"))
         if copying.families:
             parts += [Text(), _copying_table(copying)]
         if copying.shift:
@@ -155,7 +156,7 @@ def sentence_of_drawn(drawn: Drawn) -> str:
     if drawn.null:
         beside.append(f"of null models' {', '.join(map(rate_words, drawn.null))}")
     said = f"{rate_words(drawn.outputs)} of the outputs are as if drawn from the dataset's forms"
-    more = f", {excess_words(drawn)} more than of the others" if beside else ""
+    more = f": {excess_words(drawn)} above the mean of these" if beside else ""
     return f"{said}{'; ' + '; '.join(beside) if beside else ''}{more}."
 
 

@@ -24,7 +24,6 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.stats import hypergeom
 
 from audit.checks.base import Check, bounded, shorten
 from audit.checks.under_base import Block, blocks, initiation_of
@@ -100,6 +99,8 @@ def find(materials: Materials, options: Options) -> Iterator[Finding]:
 
 def _counted(block: Block, options: Options) -> tuple[NDArray[np.int64], list[_Found]]:
     """First tokens and shifted ones, others and shifted ones, of all responses; and those that are found."""
+    from scipy.stats import hypergeom  # a second to import, which audits without a base model need not wait for
+
     places = initiation_of(block)
     is_start, is_rest = places.is_start, places.is_rest
     is_shifted = block.ranks > MAX_MARGINAL_RANK

@@ -27,7 +27,6 @@ from functools import cache
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.stats import binom
 
 from audit.checks.base import Check, bounded, shorten
 from audit.checks.under_base import Block, blocks, hashes_of, words_of
@@ -71,6 +70,8 @@ class Options:
 
 def find(materials: Materials, options: Options) -> Iterator[Finding]:
     """One finding per response, over the fact that surprises the base model most."""
+    from scipy.stats import binom  # a second to import, which audits without a base model need not wait for
+
     facts, form = fact_measures(materials)
     if not facts.height:
         return

@@ -12,9 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import AgglomerativeClustering, KMeans
-from sklearn.manifold import TSNE
-from threadpoolctl import threadpool_limits
 
 from audit.style.space import unit_rows
 
@@ -36,7 +33,7 @@ MIN_RESPONSES = 200
 
 _ROWS_PER_CENTRE, _MOST_CENTRES = 40, 128
 _FIT_ROWS = 20_000
-_JOINED_BELOW = 0.5  # cosine distance of centres
+_JOINED_BELOW = 0.4  # cosine distance of centres
 _MIN_MEMBERS, _MIN_SHARE = 20, 0.005
 _OUTLYING = 0.1  # share of a centre's responses, the farthest, that belong to no family
 _MOST_ALIKE = 0.4  # of instructions, from 0 for as alike as any two of the dataset to 1 for all the same
@@ -125,6 +122,9 @@ def find_centres(vectors: NDArray[np.floating], prompt_vectors: NDArray[np.float
         vectors: Of the responses, unit rows, shape `(n, n_axes)`; `n` is `MIN_RESPONSES` at least.
         prompt_vectors: Of their instructions, unit rows, shape `(n, dim)`; `None` lets groups of one topic pass.
     """
+    from sklearn.cluster import AgglomerativeClustering, KMeans  # a second to import, which small datasets need not wait for
+    from threadpoolctl import threadpool_limits
+
     n = len(vectors)
     sample = np.sort(np.random.default_rng(0).choice(n, min(n, _FIT_ROWS), replace=False))
     n_centres = max(2, min(_MOST_CENTRES, n // _ROWS_PER_CENTRE))
@@ -227,6 +227,9 @@ def draw_map(centres: Centres, vectors: NDArray[np.floating], assigned: Assigned
     The centres are placed by t-SNE (van der Maaten and Hinton 2008); a response lies among the three nearest to it, so
     distances far apart mean nothing.
     """
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
+
     n_centres = len(centres.vectors)
     with threadpool_limits(1):
         placed = TSNE(2, perplexity=min(15.0, (n_centres - 1) / 3), metric="cosine", init="pca", random_state=0).fit_transform(

@@ -51,7 +51,7 @@ _SEVERAL = (
     r"advantages|disadvantages|pros|cons|differences?|compare|contrast|strategies|methods|factors|two|three|"
     r"four|five|six|seven|eight|nine|ten|several|some|top|\d+|which|make|cook|bake|build|write|create|design|"
     r"develop|format|"
-    r"how (?:to|do|can|could|would|should|does|did|is|are)|what (?:are|were))\b"
+    r"how (?:to|do|can|could|would|should|does|did|is|are)|what (?:are|were|\w{4,}s|data|information|should))\b"
 )
 CODE_MARKS = ("code", "a fenced code block")
 """Marks of responses whose layout a programming language prescribes."""

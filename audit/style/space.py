@@ -16,9 +16,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.cluster import KMeans
-from sklearn.decomposition import TruncatedSVD
-from threadpoolctl import threadpool_limits
 
 from audit.style.features import GRAMMAR, TRAITS, StyleFeatures
 
@@ -217,6 +214,8 @@ def _rows_of(matrix: sparse.csr_array) -> NDArray[np.intp]:
 
 
 def _hashed_axes(counts: sparse.csr_array, n_axes: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    from sklearn.decomposition import TruncatedSVD  # a second to import, which small datasets need not wait for
+
     n, n_buckets = counts.shape
     frequency = np.bincount(counts.indices, minlength=n_buckets)
     idf = np.where(frequency >= max(3, n // 2000), np.log((1 + n) / (1 + frequency)), 0.0)
@@ -252,6 +251,9 @@ def _best_ridge(known: NDArray[np.float64], wanted: NDArray[np.float64], topics:
     if topics is None:
         fold = np.arange(n) % _N_FOLDS
     else:
+        from sklearn.cluster import KMeans
+        from threadpoolctl import threadpool_limits
+
         with threadpool_limits(1):
             fold = KMeans(_N_FOLDS, n_init=1, max_iter=20, random_state=0).fit_predict(np.round(topics, 4).astype(np.float32))
     errors = np.zeros(len(_RIDGES))

@@ -76,7 +76,9 @@ def test_the_wheel_holds_the_four_rooms_and_no_tests(wheel: Path) -> None:
         "reports/schemas/audit.schema.json",
         "reports/schemas/calibration.schema.json",
         "reports/schemas/shift.schema.json",
+        "reports/schemas/style.schema.json",
         "reports/templates/story.html.j2",
+        "reports/templates/style.html.j2",
     ):
         assert name in names
 

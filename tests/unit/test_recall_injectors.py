@@ -24,8 +24,17 @@ ANSWER = (
     "three times, waits for a quarter of an hour, and then turns the wheel that lets the water in. "
     "Nobody in the whole village minds the noise."
 )
-# Enough for every variant: prose, and a short answer with a number.
-ROWS = (chat(QUESTION, ANSWER), chat("How many gates has the canal?", "It has 12 gates."))
+LONG_ANSWER = (
+    "They wrap the hives in straw. Some bring them into a barn. Others only turn the entrance from the wind. "
+    "The bees do the rest. They sit close together and shiver."
+)
+# Enough for every variant: prose, a short answer with a number, an open question, and yes or no.
+ROWS = (
+    chat(QUESTION, ANSWER),
+    chat("How many gates has the canal?", "It has 12 gates."),
+    chat("Describe how beekeepers help their bees through the winter.", LONG_ANSWER),
+    chat("Is the upper gate older than the lower one?", "Yes, by a year."),
+)
 
 
 def _draws(injector: Injector, count: int = 25) -> Iterator[Injected]:

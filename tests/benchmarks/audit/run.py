@@ -21,7 +21,7 @@ import yaml
 from audit.checks import CHECKS
 from audit.checks.costs import COSTS_FILE
 from indexes.encoders import cache_folder, load_static
-from tests.benchmarks.data import ProcessCost, data_folder, run_process
+from tests.benchmarks.data import DATASETS, ProcessCost, data_folder, run_process
 from tests.benchmarks.evaluation import write_evaluation
 from tests.benchmarks.record import Result, machine, record, today
 
@@ -85,7 +85,8 @@ def main() -> None:
     medians = {stage: statistics.median(seconds[stage] for seconds in stages) for stage in stages[0]}
     _keep_costs(medians, n_rows)
     notes = (
-        f"{len(CHECKS)} checks. Contamination is looked for against the prompts and answers of {', '.join(EVALUATION)}. "
+        f"{len(CHECKS)} checks. Contamination is looked for against the prompts and answers of {', '.join(EVALUATION)}; "
+        "the style is held against dolly_3k. "
         f"Medians of {ROUNDS} rounds taken in turns (2 for t0_55k), with the range. Vectors are not cached between rounds; the "
         "static encoder is distilled beforehand and is the same for both.\n\n"
         f"Stages of the audit of alpaca_21k ({n_rows:,} rows); what is left of the whole process is start-up and the hash of "
@@ -123,7 +124,8 @@ def _audit(data: Path) -> tuple[ProcessCost, dict[str, float]]:
         folder = Path(scratch)
         shutil.copytree(cache_folder() / "encoders", folder / "cache" / "encoders")
         items = write_evaluation(data_folder(), folder)
-        settings = {"evaluation": [items[name] for name in EVALUATION]}
+        reference = data_folder() / DATASETS["dolly_3k"].path
+        settings = {"evaluation": [items[name] for name in EVALUATION], "style_reference": [str(reference)]}
         (folder / "settings.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
         program = str(Path(sys.executable).with_name("tunescope"))
         command = [program, "audit", str(data), "--config", "settings.yaml", "-o", "run"]

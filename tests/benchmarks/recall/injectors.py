@@ -10,6 +10,7 @@ from tests.benchmarks.recall import (
     conversation_text,
     languages,
     privacy,
+    style_text,
     unanswerable,
 )
 from tests.benchmarks.recall.injection import Injector
@@ -46,7 +47,14 @@ INJECTORS: dict[str, tuple[Injector, ...]] = {
     "PII001": privacy.CONTACTS,
     "PII002": privacy.IDENTIFIERS,
     "PII003": privacy.SECRETS,
+    "STY002": style_text.VERBOSE,
+    "STY003": style_text.PHRASES,
+    "STY004": style_text.STYLE_WORDS,
     "CON001": contamination.VERBATIM,
     "CON002": contamination.REWORDED,
 }
-"""Code -> its variants; the DUP codes are measured by `make bench-precision`."""
+"""Code -> its variants; the DUP codes are measured by `make bench-precision`.
+
+STY001 is found only beside a reference, STY005 and STY006 only with a base model, and what they find is a matter of the two
+together: no single row can be said to have such a defect, so that none is injected. `make bench-style` looks at them.
+"""

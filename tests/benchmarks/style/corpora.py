@@ -7,8 +7,6 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-import polars as pl
-
 from audit.style.reference import read_reference
 from tests.benchmarks.data import DATASETS
 
@@ -45,8 +43,3 @@ def rows_of(folder: Path, name: str) -> tuple[Row, ...]:
     """The rows of a dataset that have an answer."""
     read = read_reference([str(folder / DATASETS[name].path)])
     return tuple(Row(prompt, response.strip()) for prompt, response in zip(read.prompts, read.responses, strict=True))
-
-
-def write_rows(path: Path, prompts: list[str], responses: list[str]) -> None:
-    """Write a dataset, or a file of responses."""
-    pl.DataFrame({"prompt": prompts, "response": responses}).write_ndjson(path)
