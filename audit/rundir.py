@@ -118,7 +118,7 @@ class RunBuilder:
         Args:
             name: Its name, unique within the run.
             make: Writes the files below `path` through `indexes.store`, and returns facts for the manifest.
-            files: The files it writes, relative to the run folder.
+            files: The files it may write, relative to the run folder; those that it wrote belong to the run.
         """
         marker = self.path / _STAGES / f"{name}.json"
         record = self._finished(marker, name)
@@ -126,7 +126,8 @@ class RunBuilder:
             started = time.perf_counter()
             facts = dict(make() or {})
             seconds = round(time.perf_counter() - started, 3)
-            record = StageRecord(name, seconds, resumed=False, files=tuple(files), facts=facts)
+            written = tuple(file for file in files if (self.path / file).exists())
+            record = StageRecord(name, seconds, resumed=False, files=written, facts=facts)
             content = {"name": name, "seconds": seconds, "files": list(record.files), "facts": facts}
             write_bytes(marker, json.dumps(content).encode())
         self._log(record)
@@ -135,7 +136,7 @@ class RunBuilder:
 
     def finish(self, manifest: Mapping[str, Any]) -> Path:
         """Write the manifest, drop what only served resumption, and give the folder its name."""
-        files = sorted({file for stage in self.stages for file in stage.files if (self.path / file).exists()})
+        files = sorted({file for stage in self.stages for file in stage.files})
         stages = [
             {"name": stage.name, "seconds": stage.seconds, "resumed": stage.resumed, "facts": stage.facts}
             for stage in self.stages

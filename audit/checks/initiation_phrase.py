@@ -4,8 +4,8 @@ What: English. The answer opens by agreeing to help ("Sure!", "I'd be happy to h
 question ("Great question!"), by greeting, by speaking of itself ("As an AI language model,") or by announcing itself ("Here
 are some tips for …:"), or it closes by hoping that it helped, by offering more help or with a wish ("I hope this helps!",
 "Let me know if you have any questions", "Good luck!"). An announcement alone, or a wish, is of severity info. Left out are
-letters, dialogues, stories, posts and speeches that were asked for, replies to greetings, small talk and yes-or-no questions,
-and phrases that the prompt gives itself.
+letters, dialogues, posts and speeches that were asked for, in stories and other texts phrases that speak neither of help nor
+of a question, replies to greetings, small talk and yes-or-no questions, and phrases that the prompt gives itself.
 
 Why it matters: openers are the tokens that LoRA tuning shifts most (Ghosh et al. 2024): with them a model takes over how the
 dataset's author begins to speak, whether or not it knows what comes next.
@@ -34,38 +34,44 @@ __all__ = ["CHECK"]
 
 # What the columnar search looks for first: wider than the phrases themselves. Rust's syntax.
 _MAY_OPEN = (
-    r"(?i)^[\s\"'“*_#>]*(?:sure|certainly|absolutely|of course|definitely|no problem|ok|alright|all right|got it|understood|"
-    r"gladly|with pleasure|my pleasure|i['’]m|i am|i['’]d|i would|i['’]ll|i can|i have|i['’]ve|let me|yes, i|what|that|"
-    r"this|these|"
-    r"wow|it['’]s|it is|an? |such|really|very|truly|great|good|excellent|interesting|wonderful|fantastic|fascinating|"
-    r"thoughtful|important|insightful|thank|hello|hi\b|hey\b|greetings|as an?|here|below|the following|following)"
+    r"(?i)^[\s\"'“*_#>]*(?:sure|certainly|absolutely|of course|definitely|no problem|no worries|ok|alright|all right|got it|"
+    r"understood|gladly|with pleasure|my pleasure|i['’]|i am|i would|i will|i can|i have|i love|i like|i appreciate|let|"
+    r"allow me|yes|oh|ah|why|well|now|so\b|first|you|happy|glad|always|more than|delighted|many thanks|what|that|this|these|"
+    r"wow|it['’]|it is|it would|an? |such|really|very|truly|great|good|excellent|interesting|wonderful|fantastic|fascinating|"
+    r"thoughtful|important|insightful|nice|brilliant|lovely|intriguing|terrific|awesome|amazing|superb|relevant|clever|thought|"
+    r"thank|hello|hi\b|hey\b|greetings|as an?|here|below|the following|following|in |to answer|answering|regarding)"
 )
 _MAY_CLOSE = (
-    r"(?i)(?:\bhope\b|\blet me know\b|\btell me\b|\bfeel free\b|\bhesitate\b|\banything else\b|\bquestions\b|\bhelp you\b|"
-    r"\bassist you\b|\bwould you like\b|\bdo you (?:have|need|want)\b|\bif (?:you|there)\b|\bshould you\b|"
-    r"\bgood luck\b|\bbest of luck\b|"
-    r"\bhappy [a-z]+ing\b|\bhave (?:a|fun|great|good)\b|\benjoy\b|\bbon app|\bwelcome\b|\bthank you for\b)"
+    r"(?i)(?:\bhop(?:e|ing|efully)\b|\btrust\b|\blet me know\b|\btell me\b|\bfeel free\b|\bhesitate\b|\bshy\b|"
+    r"\banything\b|\bquestions?\b|\bhelp\b|\bhelped\b|\bassist|\bwould you like\b|\bdo you (?:have|need|want)\b|\bif\b|"
+    r"\bwhen(?:ever)?\b|\bin case\b|\bshould\b|\b(?:happy|glad|pleased|delighted|here|ready|around|available) (?:to|if|for)\b|"
+    r"\b(?:can|may|could|shall) i\b|\bwant me\b|\bluck\b|\ball the best\b|\bwish|\bneed\b|\breach out\b|\bask\b|"
+    r"\bhappy [a-z]+ing\b|\bhave (?:a|fun|great|good)\b|\benjoy\b|\bon app|\bwelcome\b|\bthank(?:s| you) for\b|\btake care\b|"
+    r"\bstay\b)"
 )
-# Somebody else speaks, or speaks to somebody: the phrase is then part of what was asked for.
-_VOICE = re.compile(
+# Somebody else speaks, or speaks to somebody: any phrase is then part of what was asked for.
+_SPEAKS = re.compile(
     r"(?i)\b(?:letters?|e-?mails?|messages?|dialog(?:ue)?s?|conversations?|speech|role[- ]?play\w*|act as|acting as|"
-    r"pretend|imagine|"
-    r"scripts?|reply|replies|respond|respon[sc]es?|greet\w*|invitation|invite|toast|tweets?|advert\w*|ads?|"
-    r"commercials?|slogans?|"
-    r"jingle|announce\w*|voice ?mail|welcom\w+|thank\w*|apolog\w+|chat\w*|bots?|customers?|clients?|interview\w*|monologue|"
-    r"presentation|pitch|cards?|postcard|memo|complaint|sms|texts? (?:to|message)|reviews?|testimonial|blog|posts?|"
-    r"captions?|say|saying|"
-    r"said|speak\w*|talk\w*|quotes?|proposal|notes?|persona|voice|perspective|point of view|as if|wishes|"
-    r"congratulat\w+|hello|hi|"
-    r"hey|how are you|good (?:morning|evening|afternoon)|phone|podcast|video|broadcast|sales|outreach|newsletter|story|"
-    r"stories|poems?|"
-    r"lyrics|songs?|rap|play|scene|narrat\w+|joke|riddle|diary|journal|novel|fiction|quotation|phrases?|sentences?|translat\w+|"
-    r"rewrite|rephrase|paraphrase|edit|proofread|correct|transcri\w+|continue|complete|finish|fill|assistant|wish\w*|tutorial|"
-    r"instructions? (?:for|to)|brochure|flyer|signs?|menu|landing page|headlines?|titles?|product|copy|marketing|"
-    r"promot\w+|farewell|"
-    r"goodbye|closing|opening|introduct\w+|introduc\w+ (?:yourself|myself)|cover|application|request|you are|you['’]re|"
-    r"paragraph|"
-    r"profiles?|bios?|essay|article|statements?|comments?|feedback|summari[sz]e|your (?:name|day|opinion)|compliments?)\b"
+    r"pretend|imagine|scripts?|reply|replies|respond|respon[sc]es?|greet\w*|invitation|invite|toast|tweets?|advert\w*|ads?|"
+    r"commercials?|announce\w*|voice ?mail|welcom\w+|thank\w*|apolog\w+|chat\w*|bots?|customers?|clients?|interview\w*|"
+    r"monologue|presentation|pitch|postcard|memo|complaint|sms|texts? (?:to|message)|reviews?|testimonial|blog|posts?|"
+    r"say|saying|said|speak\w*|talk\w*|quotes?|proposal|persona|as if|congratulat\w+|hello|hi|hey|how are you|"
+    r"good (?:morning|evening|afternoon)|phone|podcast|video|broadcast|sales|outreach|newsletter|quotation|phrases?|"
+    r"translat\w+|"
+    r"rewrite|rephrase|paraphrase|edit|proofread|transcri\w+|continue|assistant|farewell|goodbye|closing|opening|cover|"
+    r"introduc\w+ (?:yourself|myself)|^as an? \w+|you are|you['’]re|your (?:name|day|opinion)|feedback)\b"
+)
+# What is written may hold a phrase, too, unless it speaks of what was asked here.
+_WRITES = re.compile(
+    r"(?i)\b(?:slogans?|jingle|cards?|captions?|notes?|voice|perspective|point of view|wishes|story|stories|poems?|"
+    r"lyrics|songs?|rap|play|scene|narrat\w+|joke|riddle|diary|journal|novel|fiction|sentences?|correct|complete|finish|fill|"
+    r"wish\w*|tutorial|instructions? (?:for|to)|brochure|flyer|signs?|menu|landing page|headlines?|titles?|product|copy|"
+    r"marketing|promot\w+|introduct\w+|application|request|paragraph|profiles?|bios?|essay|article|statements?|comments?|"
+    r"summari[sz]e|compliments?|slides?)\b"
+)
+_TO_ASKER = re.compile(
+    r"(?i)\b(?:help\w*|assist\w*|your (?:request|query|prompt|inquiry)|questions?|let me know|feel free|asking|you asked|"
+    r"here(?:['’]s| is| are))\b"
 )
 _YES_NO = re.compile(
     r"(?i)(?:^|[.!?\n,]\s*)(?:is|are|was|were|do|does|did|can|could|has|have|had|should|would|will|may|am|isn['’]t|aren['’]t|"
@@ -92,7 +98,7 @@ def find(materials: Materials, options: NoOptions) -> Iterator[Finding]:
         opens, closes = opening_phrase(answer), closing_phrase(answer)
         if opens is None and closes is None:
             continue
-        if _VOICE.search(request_text(prompt)):
+        if _SPEAKS.search(request_text(prompt)):
             continue
         if opens is not None and not _is_unasked(opens, prompt, answer):
             opens = None
@@ -122,10 +128,14 @@ def _is_unasked(phrase: Phrase, prompt: str, answer: str) -> bool:
     rest = answer[: phrase.start] + answer[phrase.end :]
     if len(tokenize(rest)) < _MIN_REST_WORDS or " ".join(tokenize(said)[:4]) in " ".join(tokenize(prompt)):
         return False
+    whole = answer[phrase.start : phrase.end]
+    speaks_of_it = phrase.kind in _SEVERE and _TO_ASKER.search(whole) is not None
+    if whole.rstrip().endswith(('"', "”")) or (not speaks_of_it and _WRITES.search(request_text(prompt))):
+        return False
     if phrase.kind in (PhraseKind.SELF, PhraseKind.GREETING):
         return _ABOUT_IT.search(prompt) is None
     if phrase.kind is PhraseKind.AGREEMENT:
-        return _OFFERS.search(answer[phrase.start : phrase.end]) is not None or not _YES_NO.search(request_text(prompt))
+        return _OFFERS.search(whole) is not None or not _YES_NO.search(request_text(prompt))
     return True
 
 

@@ -1,11 +1,14 @@
 """STY004: much of an answer is style.
 
 What: English. The share of words that are discourse markers ("Additionally", "In conclusion"), set phrases ("It is important
-to note that", "a wide variety of"), hedges that could go, or stand in sentences that only say a short instruction again
-("There are many ways to save water."). A finding is an answer of at least 40 words to an open instruction of one line, where
-the share is at least 15 % (20 % without such a sentence) and three times that of the dataset's answers of such length. Markers
-that bring an example, a contrast or a cause, and hedges of fact ("may", "usually"), do not count; code, answers with a <think>
-block and instructions to make something are left out.
+to note that", "it could be argued that", "a wide variety of"), hedges that could go, or stand in sentences and clauses that
+say nothing ("…, which is something to keep in mind") or only a short instruction again ("There are many ways to save water.").
+A finding is an answer of at least 40 words, where the share is at least 15 % (20 % without an empty sentence) and three times
+that of the dataset's answers of such length. From 25 % on and in two places, sentences and clauses count as empty that hold
+more such words ("topic", "complex", "depend"), those that only say the instruction again for half. What only says the
+instruction again counts where that is an open one of one line; of other instructions such sentences count from 30 % on, in
+stories and letters from 40 %. Markers that bring an example, a contrast or a cause, and hedges of fact ("may", "usually"), do
+not count; code, answers with a <think> block and instructions that ask for phrases are left out.
 
 Why it matters: these words say nothing, are the same whatever is asked, and are what a tuned model takes over first; in
 place of matter it learns how an answer sounds (Ghosh et al. 2024 call it tone imitation).
@@ -48,13 +51,22 @@ _OPEN_KINDS = frozenset({Kind.EXPLANATION, Kind.LIST, Kind.OTHER})
 _SEVERE_SHARE = 0.3
 # Without a sentence that only repeats, so many times the share.
 _ONLY_PHRASES = 4 / 3
+# With all words that say little, so many times the share.
+_IN_WIDE_SENSE = 5 / 3
+# And in at least so many places; so many times the share again for what is no open instruction, and for stories and letters.
+_MIN_PLACES = 2
+_NOT_OPEN, _TOLD = 1.2, 1.6
+_TOLD_KINDS = frozenset({Kind.CREATIVE, Kind.LETTER})
 _IS_CODE = r"(?m)```|\"\"\"|^\s*(?:import |from \w+ import |def |class |function |#include|<\w+>|[{}])"
-# Texts to work on, things to make, and questions that are answered in their own words.
+# Texts to work on, things to make, and questions that are answered in their own words, which say the instruction again.
 _HOLDS_MATTER = re.compile(
     r"(?i)[\n:\"“]|^\W*(?:create|design|build|write|make|develop|compose|draw|retrieve) (?!(?:a |an |"
     r"the )?(?:\w+ )?(?:list|examples|ideas|tips)\b)|[\n:]\s*\S|\bwhich (?:of|one)\b|(?:^|[,.;!?]\s*|\b(?:and|then|but|"
     r"or|so)\s+)(?:is|are|was|were|do|does|did|can (?!you)|"
     r"could (?!you)|should|would (?!you)|will|has|have|am)\b[^?.]{0,300}\?"
+)
+_WANTS_PHRASES = re.compile(
+    r"(?i)\b(?:phrases|(?:sentence )?starters|transitions?|connectives|markers|idioms|clich[ée]s|expressions)\b"
 )
 # Answers of a length from so many times shorter to so many times longer are of such length; of these at least so many.
 _SUCH_LENGTH, _MIN_SUCH = 1.5, 30
@@ -64,32 +76,48 @@ def find(materials: Materials, options: Options) -> Iterator[Finding]:
     """One finding per answer with far more style words than others of its length."""
     padding = padding_of(materials.prompt_words, materials.response_words)
     plain = materials.english_responses.filter((pl.col("answer_start") == 0) & ~pl.col("text").str.contains(_IS_CODE))
+    plain = plain.filter(pl.Series(padding.n_words[plain["response"].to_numpy()] >= _MIN_WORDS, dtype=pl.Boolean))
     numbers = plain["response"].to_numpy()
-    numbers = numbers[padding.n_words[numbers] >= _MIN_WORDS]
-    lengths, shares = padding.n_words[numbers], padding.share[numbers]
-    usual = _usual_shares(lengths, shares)
+    lengths = padding.n_words[numbers]
+    counts = padding.n_style, padding.n_set, padding.n_wide, padding.n_alone
+    narrow, phrases, wide, alone = (count[numbers] / lengths for count in counts)
+    usual, usual_wide = _usual_shares(lengths, narrow), _usual_shares(lengths, wide)
     least = np.where(padding.n_empty[numbers] > 0, options.min_share, options.min_share * _ONLY_PHRASES)
-    far = (shares >= least) & (shares >= options.min_ratio * usual)
-    chosen = plain.filter(pl.col("response").is_in(numbers[far].tolist()))
-    least_of = dict(zip(numbers[far].tolist(), least[far].tolist(), strict=True))
-    usual_of = dict(zip(numbers[far].tolist(), usual[far].tolist(), strict=True))
-    for request, (number, row, turn, prompt, text) in zip(
+    least = np.maximum(least, options.min_ratio * usual)
+    least_wide = np.maximum(options.min_share * _IN_WIDE_SENSE, options.min_ratio * usual_wide)
+    least_wide = np.where(padding.n_runs[numbers] >= _MIN_PLACES, least_wide, np.inf)
+    places = np.flatnonzero((narrow >= least) | (wide >= least_wide))
+    chosen = plain[places.tolist()]
+    for place, request, (number, row, turn, prompt, text) in zip(
+        places.tolist(),
         read_requests(chosen["prompt"].to_list()),
         chosen.select("response", "row", "turn", "prompt", "text").iter_rows(),
         strict=True,
     ):
-        if request.kind not in _OPEN_KINDS or _HOLDS_MATTER.search(prompt.strip()):
+        if _WANTS_PHRASES.search(prompt):
             continue
-        n_words, n_style, share = int(padding.n_words[number]), int(padding.n_style[number]), float(padding.share[number])
+        is_open = request.kind in _OPEN_KINDS and not _HOLDS_MATTER.search(prompt.strip())
+        if is_open and narrow[place] >= least[place]:
+            count, limit, common = padding.n_style, least, usual
+        elif phrases[place] >= max(options.min_share * _ONLY_PHRASES, least[place]):
+            count, limit, common = padding.n_set, least, usual
+        elif is_open and (wide + alone)[place] / 2 >= least_wide[place]:  # the instruction over again counts half
+            count, limit, common = padding.n_wide, least_wide, usual_wide
+        elif alone[place] >= least_wide[place] * (_TOLD if request.kind in _TOLD_KINDS else _NOT_OPEN):
+            count, limit, common = padding.n_alone, least_wide, usual_wide
+        else:
+            continue
+        n_words, n_style = int(padding.n_words[number]), int(count[number])
+        share = n_style / n_words
         start, end = _longest(text, padding.is_style[_positions(materials, number)])
         message = (
-            f"{n_style} of {n_words} words ({share:.0%}) are discourse markers, set phrases, hedges or the instruction over"
-            f" again; answers of such length have {usual_of[number]:.0%} in this dataset."
+            f"{n_style} of {n_words} words ({share:.0%}) are discourse markers, set phrases, hedges, empty sentences or the"
+            f" instruction over again; answers of such length have {common[place]:.0%} in this dataset."
         )
         evidence = Evidence(
             "share of words that are style",
             round(share, 4),
-            round(max(least_of[number], options.min_ratio * usual_of[number]), 4),
+            round(float(limit[place]), 4),
             span=(start, end),
             quote=shorten(text[start:end]),
         )

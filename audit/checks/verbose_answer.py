@@ -1,8 +1,8 @@
 """STY002: an answer is longer than its instruction asks for.
 
 What: English. Either the instruction sets a limit and the answer goes beyond it: words ("in 50 words or less", "a 20-word
-summary", "in one word"), sentences, paragraphs, or items of a list; or it asks for one fact, a yes or no, or one of two
-classes ("true or false"), the first sentence answers it, and the rest, at least 25 words, takes the answer beyond three
+summary", "in one word"), sentences, paragraphs, or items of a list; or it asks for one fact, a yes or no, which of two, or
+one of two classes ("true or false"), the first sentence answers it, and the rest, at least 25 words, takes it beyond three
 times the dataset's median for such questions. Limits in words leave a margin (a tenth; half of a number that is no upper
 limit), and limits on parts ("each in one sentence") or on what is given are none. Answers below twice a limit are of severity
 info. Of the second kind, questions for reasons, details, advice or several things are left out, as are datasets with fewer
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -63,7 +63,7 @@ _ONE_CLASS = re.compile(
 )
 _OPEN = re.compile(
     r"(?i)\b(?:good|best|better|worst|ideal|should|would you|recommend\w*|favou?rite|top|places?|ways?|safe|possible|"
-    r"why)\b|\blike\?|\b(?:I|my|we|our)\b|\band (?:what|when|where|which|how|who|why)\b|"
+    r"challenges?|problems?|why)\b|\blike\?|\b(?:I|my|we|our)\b|\band (?:what|when|where|which|how|who|why)\b|"
     r"\b(?:develop|build|create|"
     r"design|write|train|generate)\b"
 )
@@ -77,6 +77,14 @@ _MIN_PARAGRAPH_WORDS = 15
 _ABBREVIATION_CHARACTERS = 16
 _ABBREVIATION = re.compile(r"\b(?:(?:[A-Z]\.){2,}|(?:Op|Sr|Jr|etc|Inc|Ltd|Corp|Co|Ave|Ft)\.)$")
 _VERSE = re.compile(r"(?i)\b(?:haiku|poem|verse|song|lyrics|limerick|rap)\b")
+_QUOTED = re.compile(r"[\"“][^\"“”]*[\"”]")
+# One line of short things with commas between them.
+_NAMED = re.compile(
+    r"(?:[^.;:\n]{0,80}(?:\b(?:are|includ(?:e|ing))|:)\s+)?(?P<named>[^,.;:!?()\d\n]+(?:,[^,.;:!?()\d\n]+){2,})[.!]?\s*"
+)
+_CLAUSE = re.compile(r"(?i)\b(?:such as|includ\w+|are|is|was|were|has|have|can)\b")
+_MAX_NAME_WORDS = 5
+_EITHER = re.compile(r"(?i)^(?:which|what|who) (?:is|was|are|has|have|of|one|\w+ is)\b[^?\n]{3,100}\bor\b[^?\n]{2,60}\?\s*$")
 _ROUGH_MARGIN, _WORD_MARGIN, _FEW = 1.5, 1.1, 2
 # What a first sentence must hold to answer a question.
 _NAME = re.compile(r"(?<!^)(?<![.!?] )\b[A-Z][\w'’-]+")
@@ -88,8 +96,10 @@ _QUANTITY = re.compile(
     r"(?i)\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|dozen|hundred|thousand|million|"
     r"billion|no|none|zero)\b"
 )
+_IS = re.compile(r"(?i)^(?!.*\b(?:many|several|various|depends?|unclear|unknown)\b).*\b(?:is|are|was|were)\b")
 _VERDICT = re.compile(
-    r"(?i)^\W*(?:yes|no|true|false|correct|incorrect|it (?:is|is not|isn't|depends))\b|\b(?:is|are|was|were|as|not)\b"
+    r"(?i)^\W*(?:yes|no|true|false|correct|incorrect|it (?:is|is not|isn't|depends))\b|\b(?:is|are|was|were|as|not|can|"
+    r"does|do|did|has|have|had|will)\b"
 )
 
 
@@ -99,11 +109,12 @@ def find(materials: Materials, options: Options) -> Iterator[Finding]:
     requests = read_requests(answers["prompt"].to_list())
     usual = _usual_words(requests, answers["answer"].to_list())
     for request, (row, turn, prompt, offset, answer) in zip(requests, answers.iter_rows(), strict=True):
-        if not request.limits and request.kind not in _SHORT_KINDS:
+        kind = Kind.YES_NO if _EITHER.search(request_text(prompt)) else request.kind
+        if not request.limits and kind not in _SHORT_KINDS:
             continue
         excess = _beyond_limits(request, prompt, answer)
-        if excess is None and request.kind in usual:
-            excess = _beyond_answer(request, prompt, answer, usual[request.kind], options.max_ratio)
+        if excess is None and kind in usual:
+            excess = _beyond_answer(replace(request, kind=kind), prompt, answer, usual[kind], options.max_ratio)
         if excess is None or _REFUSES.search(answer):
             continue
         end = len(answer.rstrip())
@@ -127,14 +138,24 @@ def _usual_words(requests: list[Request], answers: list[str]) -> dict[Kind, floa
 
 
 def _beyond_limits(request: Request, prompt: str, answer: str) -> _Excess | None:
-    """What is beyond the one limit that an instruction sets; with several, each may be of a part."""
-    if len(request.limits) != 1 or request.limits[0].high is None or request.kind is Kind.CODE:
+    """What is beyond the limit that an instruction sets; of several all, of different units, or they may be of parts."""
+    if request.kind is Kind.CODE:
         return None
-    limit, high = request.limits[0], request.limits[0].high
+    beyond = [_beyond_limit(limit, prompt, answer) for limit in request.limits]
+    is_of_all = len({limit.unit for limit in request.limits}) == len(beyond) > 0 and all(beyond)
+    return beyond[0] if is_of_all else None
+
+
+def _beyond_limit(limit: Limit, prompt: str, answer: str) -> _Excess | None:
+    if (high := limit.high) is None:
+        return None
     items = _items(answer)
     if limit.unit is Unit.ITEMS:
         text = request_text(prompt)
         asks_more = re.search(r"(?i)\band\b|,|:", text[text.find(limit.text) :])
+        if not items and not asks_more and (named := _named(answer)) is not None:
+            is_many = len(named) > high and len(named) != 2 * high  # twice as many may be places and their countries
+            return _excess(limit, len(named), named[high]) if is_many else None
         is_one_list = items and not re.search(r"\S", _between(answer, items))
         return _excess(limit, len(items), items[high].start()) if len(items) > high and is_one_list and not asks_more else None
     if len(items) >= 2 or "```" in answer:
@@ -143,13 +164,23 @@ def _beyond_limits(request: Request, prompt: str, answer: str) -> _Excess | None
         words = list(WORD.finditer(answer))
         most = high * (_ROUGH_MARGIN if limit.is_rough or limit.low is not None else _WORD_MARGIN) + _FEW * (high > 1)
         return _excess(limit, len(words), words[high].start()) if len(words) > most else None
-    if limit.unit is Unit.SENTENCES and not _VERSE.search(prompt) and not re.search(r"[\"“”]", answer):
-        spans = _sentences(answer)
+    if limit.unit is Unit.SENTENCES and not _VERSE.search(prompt):
+        spans = _sentences(_QUOTED.sub(lambda quoted: re.sub(r"[.!?\n]", " ", quoted.group()), answer))
         return _excess(limit, len(spans), spans[high][0]) if len(spans) > high else None
     if limit.unit is Unit.PARAGRAPHS:
         begins = [found for found in _PARAGRAPH.finditer(answer) if n_words(found.group()) >= _MIN_PARAGRAPH_WORDS]
         return _excess(limit, len(begins), begins[high].start()) if len(begins) > high else None
     return None
+
+
+def _named(answer: str) -> list[int] | None:
+    """Where the things begin of which an answer is a list in one line."""
+    if (found := _NAMED.fullmatch(answer)) is None:
+        return None
+    parts = list(re.finditer(r"[^,]+", found["named"]))
+    if any(n_words(part.group()) > _MAX_NAME_WORDS or _CLAUSE.search(part.group()) for part in parts):
+        return None
+    return [found.start("named") + part.start() + len(part.group()) - len(part.group().lstrip()) for part in parts]
 
 
 def _items(answer: str) -> list[re.Match[str]]:
@@ -207,6 +238,8 @@ def _answers(kind: Kind, question: str, sentence: str) -> bool:
             return _QUANTITY.search(sentence) is not None
         if re.search(r"\bwhen\b|\b(?:what|which) (?:year|date|day|month|century)\b", asked):
             return _DATE.search(sentence) is not None
+        if re.search(r"\b(?:what|which)\b", asked) and _IS.search(sentence):
+            return True
         verb = re.search(r"\bwho (\w{3,4})", asked)
         return _NAME.search(sentence.strip()) is not None and (verb is None or verb[1] in sentence.lower())
     return _VERDICT.search(sentence) is not None

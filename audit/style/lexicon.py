@@ -164,63 +164,111 @@ class Phrase:
     kind: PhraseKind
 
 
-_I_AM = r"(?:I['’]m|I am|I['’]d be|I would be|I['’]ll be)"
+_I_AM = r"(?:I['’]m|I am|I['’]d be|I would be|I['’]ll be|I will be)"
 _STOP = r"(?:[!.,:;]|\s?[—–-](?=\s))"
+_GLADLY = r"(?:always |more than |only too |so |very )?(?:happy|glad|delighted|pleased|thrilled|excited|here|ready) to"
+_HELP = (
+    r"(?:help|assist|answer|explain|provide|share|tell you|give you|walk you|offer|guide you|support|clarify|lend|break|oblige|"
+    r"elaborate|expand)\b"
+)
+_TO_US = r"(?:helps?|helped|helping|assists?|assisted|assistance)\b"
 
 OPENING: dict[PhraseKind, str] = {
     PhraseKind.AGREEMENT: (
-        rf"(?:Sure(?: thing)?|Certainly|Absolutely|Of course|Definitely|No problem|Okay|Ok|Alright|All right|Got it|Understood|"
-        rf"Gladly|With pleasure|My pleasure|{_I_AM} (?:happy|glad|delighted|here) to (?:help|"
-        rf"assist)(?: you)?(?: (?:with|out)[^.!?\n]{{0,60}})?"
-        rf"|(?:Yes, )?I(?:['’]d| would) (?:love|like) to help(?: you)?(?: (?:with|out)[^.!?\n]{{0,60}})?"
-        rf"|I can (?:certainly |definitely |absolutely )?help(?: you)? with that|Let me help(?: you)?(?: with that)?)"
-        rf"(?:,? (?:I can|I['’]d be|I would be|I['’]ll|I will|let me)\b[^.!?:\n]{{0,70}})?{_STOP}"
+        rf"(?:(?:(?:Yes|Oh|Why|Well),? )?(?:Sure(?: thing)?|Certainly|Absolutely|Of course|Definitely|No (?:problem|worries)"
+        rf"(?: at all)?|Okay|Ok|Alright|All right|Got it|You got it|Understood|Gladly|With pleasure|My pleasure)"
+        rf"|(?:(?:Yes|Sure),? )?(?:{_I_AM} )?{_GLADLY} {_HELP}[^.!?:\n]{{0,80}}"
+        rf"|(?:Yes,? )?(?:I(?:['’]d| would) (?:love|like)|It(?:['’]d| would) be (?:my|a) pleasure|"
+        rf"It['’]s my pleasure) to {_HELP}"
+        rf"[^.!?:\n]{{0,80}}"
+        rf"|(?:Yes,? )?I can (?:certainly |definitely |absolutely |surely |gladly )?(?:help|"
+        rf"assist)(?: you)? (?:with (?:that|this|it|your)|out)\b[^.!?:\n]{{0,60}}"
+        rf"|Let me (?:help|assist)\b[^.!?:\n]{{0,60}})"
+        rf"(?:,? (?:I can|I['’]d be|I would be|I['’]d (?:love|like)|I['’]ll|I will|let me)\b[^.!?:\n]{{0,70}})?{_STOP}"
     ),
     PhraseKind.PRAISE: (
-        r"(?:(?:What|That['’]s|That is|This is|Wow,? (?:that['’]s|what)|It['’]s) )?(?:an? |such an? )?(?:really |very |truly )?"
-        r"(?:great|good|excellent|interesting|wonderful|fantastic|fascinating|thoughtful|important|insightful) "
-        r"(?:and \w+ )?(?:question|idea|choice|topic|request|prompt)(?:[!.,;]|\s?[—–-](?=\s))"
-        r"|(?:Thank you|Thanks) for (?:asking|your (?:question|request|message|interest|inquiry)|the question|reaching out)\b"
-        r"[^.!?\n]{0,40}[!.,]"
+        r"(?:(?:What|That['’]s|That is|This is|Wow,? (?:that['’]s|what)|It['’]s|You(?:['’]ve| have) asked|You ask|Ah,?|"
+        r"I (?:love|like)) )?(?:an? |such an? )?(?:really |very |truly |absolutely )?"
+        r"(?:great|good|excellent|interesting|wonderful|fantastic|fascinating|thoughtful|important|insightful|nice|brilliant|"
+        r"lovely|intriguing|terrific|awesome|amazing|superb|relevant|clever|thought-provoking) (?:(?:and|,) ?[\w-]+ )?"
+        r"(?:(?:question|request|prompt|query|inquiry)(?: (?:to|about|you|for|on|and)\b[^.!?\n]{0,80}|,[^.!?\n]{0,40})?[!.]"
+        r"|(?:question|idea|choice|topic|request|prompt|query)(?:[!.,;]|\s?[—–-](?=\s)))"
+        r"|(?:Thank you|Thanks|Many thanks|I appreciate)(?: (?:so|very) much| a lot)?,? (?:for )?(?:(?:asking|(?:your|the|this|"
+        r"such an?|bringing|raising|posing|submitting|sharing)(?: [\w-]+){0,3} (?:question|request|query|prompt|inquiry|"
+        r"message|"
+        r"interest|up))|reaching out)\b[^.!?\n]{0,60}[!.,]"
+        r"|(?:I['’]m|I am)(?: so| very| really)? (?:glad|happy|pleased|delighted) (?:that )?you (?:asked|brought|raised)\b"
+        r"[^.!?\n]{0,60}[!.,]"
     ),
     PhraseKind.GREETING: (
-        r"(?:Hello|Hi|Hey|Greetings|Hi there|Hello there|Hey there|Good (?:morning|afternoon|evening|day))[!.,](?=\s)"
+        r"(?:(?:Hello|Hi|Hey|Greetings)(?: there| again| everyone| friend)?|Good (?:morning|afternoon|evening|day))[!.,](?=\s)"
     ),
     PhraseKind.SELF: (
         r"As an? (?:(?:AI|artificial intelligence|large|text-based|neural) ?)*"
         r"(?:AI|artificial intelligence|language model|assistant|chatbot)(?: \w+){0,4}?,"
     ),
     PhraseKind.ANNOUNCEMENT: (
-        r"(?:(?:Here(?: are|['’]re| is|['’]s)|Below (?:are|is)|(?:The )?[Ff]ollowing (?:are|is)|These are|This is|"
+        r"(?:(?:(?:Well|Now|So|First|Great),? )?(?:Let me|Let['’]s|Let us|Allow me to|I['’]ll|I will|I['’]d like to|(?:I['’]m|"
+        r"I am) going to)(?: now| first| try to| do my best to| quickly| briefly)? (?:explain|break (?:it|this|that|things|"
+        r"the)\b[^.!?:\n]{0,40} down|break down|walk you|dive|delve|jump|get started|get into|go over|go through|unpack|"
+        r"shed|elaborate|provide|"
+        r"give you|tell you|share|clarify|answer)\b[^.!?:\n]{0,100}[.!:]"
+        r"|(?:Let['’]s|Let us) (?:take a (?:closer |quick )?look|explore|look (?:at|into)|start|"
+        r"begin)\b[^.!?:\n]{0,100}[.!:](?=\s)"
+        r"|In (?:this|the following|my) (?:answer|response|explanation|overview), (?:I|we|you)\b[^.!?:\n]{0,120}[.!:]"
+        r"|(?:To answer|In (?:response|answer|reply) to|Answering|Regarding) (?:your|the) (?:question|request|query)"
+        r"(?: (?:about|on)\b[^.!?:,\n]{0,80})?[,:]"
+        r"|Here(?: is|['’]s) what you (?:need|should|want)[^.!?:\n]{0,80}[:.!]"
+        r"|Here(?: is|['’]s) (?:my|the|your|an?)(?: [\w-]+){0,2} (?:answer|response|explanation|solution|overview|breakdown|"
+        r"rundown|reply)\b[^.!?:\n]{0,80}[:.!]"
+        r"|(?:Here(?: are|['’]re| is|['’]s)|Below (?:are|is)|(?:The )?[Ff]ollowing (?:are|is)|These are|This is|"
         r"I(?:['’]ve| have) (?:written|created|made|compiled|prepared|listed|put together))\b)"
     ),
 }
-"""What may stand at the very start of an answer, as patterns; an announcement counts only where its line ends in a colon."""
+"""What may stand at the very start of an answer, as patterns; what names no end of an announcement must end its line in a
+colon."""
 
 CLOSING: dict[PhraseKind, str] = {
     PhraseKind.HOPE: (
-        r"I (?:really |do |sincerely )?hope (?:that )?(?:this|that|these|it|you (?:find|found) (?:this|that|these|it)|"
-        r"(?:this|that|my|the) (?:\w+ )?(?:answer|list|information|explanation|example|response|answers|overview|guide|"
-        r"tips?))\b"
-        r"[^.!?\n]{0,50}\b(?:helps?|helped|helpful|useful|answers? your|clarif\w+|gives you|assists?|"
-        r"informative)\b[^.!?\n]{0,90}"
-        r"|Hope (?:this|that|it) helps?\b[^.!?\n]{0,40}"
+        r"(?:I (?:really |do |sincerely |truly |certainly )?(?:hope|trust)|I['’]m hoping|Here['’]s hoping|Hopefully,?|Hope) "
+        r"(?:that )?(?:this|that|these|those|it|you (?:now )?(?:find|found|have)|I|(?:this|that|my|the) (?:[\w-]+ ){0,2}[\w-]+)"
+        r"\b[^.!?\n]{0,60}\b(?:" + _TO_US + r"|of (?:\w+ )?(?:help|use|value)|helpful|useful|answer(?:s|ed)? "
+        r"(?:your|the|all|what)|clarif\w+|clears?|cleared|clear(?:er)?|gives you|gave you|informative|insightful|"
+        r"makes? (?:sense|things)|looking for|needed|you (?:need|wanted|asked))\b[^.!?\n]{0,90}"
+        r"|(?:I['’]m |I am )?(?:Glad|Happy|Pleased) (?:I could|to have|to be of)(?: be of)? (?:" + _TO_US + r"|service)"
+        r"[^.!?\n]{0,40}"
     ),
     PhraseKind.OFFER: (
-        r"(?:(?:Please |Feel free to |Just |And )?(?:let me know|tell me) (?:if|when|how|what|which|whether|"
-        r"should)\b[^.!?\n]{0,160}"
-        r"|(?:If|Should|In case) (?:you|there)\b[^.!?\n]{0,120}\b(?:let me know|feel free|don['’]t hesitate|do not hesitate|"
-        r"(?:I['’]m|I am|I['’]d be|I would be|I['’]ll be) (?:happy|glad|here|available)|just ask|please ask)\b[^.!?\n]{0,120}"
-        r"|(?:Please )?(?:feel free|don['’]t hesitate|do not hesitate) to (?:ask|reach out|contact me|let me know|"
-        r"reply)\b[^.!?\n]{0,120}"
-        r"|(?:Is there|Do you (?:have|need|want)|Would you like)\b[^.!?\n]{0,30}\b(?:anything else|any(?: other| more|"
-        r" further)? "
-        r"questions|me to|more (?:help|information|details|examples))\b[^.!?\n]{0,100}"
-        r"|How (?:else )?(?:can|may) I (?:help|assist)\b[^.!?\n]{0,60})"
+        r"(?:(?:Please |Feel free to |Just |And |So )?(?:let me know|tell me|ask(?: me)?(?: away)?|reach out|shout|"
+        r"get in touch)"
+        r" (?:if|when|how|what|which|whether|should|in case)\b[^.!?\n]{0,160}"
+        r"|(?:And |But |So )?(?:If|Should|In case|When(?:ever)?) (?:you|there|any|anything|something)\b[^.!?\n]{0,120}\b(?:"
+        r"let me know|feel free|don['’]t hesitate|do not hesitate|don['’]t be shy|by all means|"
+        rf"{_I_AM} (?:\w+ ){{0,3}}?(?:happy|glad|here|available|ready|pleased|delighted)|just (?:ask|say|let)|"
+        rf"please ask|(?:message|question) away|"
+        r"ask away|ask me|reach out|I can (?:\w+ )?(?:help|provide|explain|give|share|go)|get in touch|drop me|send me|"
+        r"I['’]ll (?:gladly|happily|be|do))\b[^.!?\n]{0,120}"
+        r"|(?:And |So |Please |As always,? )?(?:please )?(?:feel free|don['’]t hesitate|do not hesitate|don['’]t be "
+        r"shy) to (?:ask|reach out|contact me|let me know|reply|follow up|get in touch|come back|message me|share|"
+        r"send|request)\b[^.!?\n]{0,120}"
+        rf"|(?:And )?(?:{_I_AM} )?{_GLADLY} {_HELP}[^.!?\n]{{0,120}}"
+        r"|I(?:['’]m| am) (?:always )?(?:here|around|available) (?:if|whenever|for any)\b[^.!?\n]{0,100}"
+        r"|I can (?:also |always |certainly )?(?:help|provide|explain|give|share|offer|elaborate|expand|"
+        r"go)\b[^.!?\n]{0,100}\bif "
+        r"(?:you|needed|that|so|desired)\b[^.!?\n]{0,60}"
+        r"|(?:Any(?:thing else| (?:other|more|further|follow-up) (?:questions?|thing))|Got (?:any |"
+        r"more )?questions?)\b[^.!?\n]{0,60}(?=\?)"
+        r"|(?:Is there|Do you (?:have|need|want)|Would you like|Can I|May I|Could I|Shall I|Want me|Need)\b[^.!?\n]{0,40}"
+        r"\b(?:anything else|any(?: other| more| further)? questions|me to|(?:more|further) (?:help|information|details?|"
+        r"examples|assistance|questions)|(?:help|assist) you (?:with|further)|to know more|to hear more)\b[^.!?\n]{0,100}(?=\?)"
+        r"|What else (?:would|do) you (?:like|want) to know|(?:How|What) (?:else )?(?:can|may|could) I (?:help|assist|"
+        r"do for you)\b[^.!?\n]{0,60})"
     ),
     PhraseKind.WISH: (
-        r"(?:Good luck|Best of luck|Happy [a-z]+ing|Have (?:a )?(?:fun|great|good|nice|wonderful|safe)|Enjoy|Bon app[ée]tit|"
-        r"You['’]re welcome|Thank you for (?:asking|your (?:question|time|interest|understanding)))\b[^.!?\n]{0,60}"
+        r"(?:(?:Good luck|Best of luck|All the best|Best wishes|(?:I(?:['’]m)? )?wish(?:ing)? you|Happy [a-z]+ing|Have (?:a )?"
+        r"(?:fun|great|good|nice|wonderful|safe|lovely|fantastic)|Enjoy|Bon app[ée]tit|"
+        r"You['’]re welcome|(?:Thank you|Thanks) for (?:asking|reading|listening|reaching|your (?:question|time|interest|"
+        r"understanding|request)))\b[^.!?\n]{0,60}|(?:Take care|Stay (?:safe|curious))(?=[.!]))"
     ),
 }
 """What may stand as the last sentence of an answer, as patterns."""
@@ -261,7 +309,7 @@ def _opening_at(text: str, at: int) -> tuple[PhraseKind, int, int] | None:
     for kind, pattern in _OPENINGS:
         if (found := pattern.match(text, at)) is None:
             continue
-        if kind is not PhraseKind.ANNOUNCEMENT:
+        if kind is not PhraseKind.ANNOUNCEMENT or text[found.end() - 1] in ".!:,":
             return kind, found.end(), found.end()
         if line := _ANNOUNCED.match(text, found.end()):
             return kind, found.end(), line.end()

@@ -119,12 +119,17 @@ _NUMBERS = {
         100: "hundred",
     }.items()
     for word in words.split()
-}
-_NUMBER = rf"(?:\d{{1,4}}|{'|'.join(sorted(set(_NUMBERS) - {'a', 'an'}, key=len, reverse=True))})"
+} | {"eleven": 11, "sixty": 60, "seventy": 70, "seventy-five": 75, "eighty": 80, "ninety": 90, "a hundred": 100}
+_NUMBERS |= {f"{word} hundred": 100 * _NUMBERS[word] for word in ("one", "two", "three", "four", "five")}
+_NUMBERS |= {f"{word} and fifty": _NUMBERS[word] + 50 for word in ("one hundred", "a hundred", "two hundred")}
+_NUMBER = rf"(?:\d{{1,4}}|{'|'.join(sorted(set(_NUMBERS) - {'a', 'an'}, key=len, reverse=True))})".replace(" ", r"\s")
 _UNIT = r"(?P<unit>words?|sentences?|paragraphs?|lines?|(?:bullet )?points?|bullets|characters?|letters)"
 _MOST = (
     r"(?:no|not) (?:more|longer) than|at (?:the )?most|up to|(?:a )?max(?:imum)?(?: (?:of|length of|length))?:?|less than|"
-    r"fewer than|under|below|within|not (?:to )?exceed(?:ing)?|shorter than|limit(?:ed)?(?: (?:it|your \w+|the \w+))? to"
+    r"fewer than|under|below|within|not (?:to )?exceed(?:ing)?|shorter than|limit(?:ed)?(?: (?:it|yourself|your \w+|"
+    r"the \w+))? to|"
+    r"(?:do not|don['’]t|not) go (?:over|beyond|above)|no greater than|not over|"
+    r"(?:do not|don['’]t) (?:use|write) (?:more than|over)"
 )
 _LEAST = r"at least|(?:a )?min(?:imum)?(?: of)?|more than|over|no (?:less|fewer) than"
 _ROUGH = r"about|around|approximately|roughly|nearly|almost|some|approx\.?"
@@ -146,31 +151,42 @@ _LIMITS = re.compile(
         (?:(?:between|from)\s+)?(?P<low>{_NUMBER})
         (?:\s*(?:-|–|to|and|or)\s*(?P<high>{_NUMBER}))?[\s-]{_UNIT_HERE}\b
         (?P<after>\s+(?:or|and)\s+(?:less|fewer|under|more)|\s+max(?:imum)?|\s+at\s+most|\s+long|\s+in\s+length)? |
-    (?<![-\w])(?P<bound2>{_MOST_HERE})\s+(?P<low2>{_NUMBER})[\s-](?P<unit2>words?|sentences?|paragraphs?|lines?|characters?)\b |
+    (?<![-\w])(?P<bound2>{_MOST_HERE}|only|just)\s+(?P<low2>{_NUMBER})(?:\s+single)?[\s-](?P<unit2>words?|sentences?|
+        paragraphs?|lines?|characters?|(?:bullet\ )?points?|bullets|items?|examples?|reasons?|tips?|ideas?)\b |
     (?<![-\w])(?P<low3>{_NUMBER})(?:\s*(?:-|–|to|or)\s*(?P<high3>{_NUMBER}))?[\s-](?P<unit3>word|sentence|paragraph|line|
         character)s?(?:[\s-]long)?\s+
         (?:(?!(?:from|in|of|for|to|that|with|on|as|about|and|or)\s)[\w'-]+\s+){{0,2}}?{_TEXTS}\b |
-    (?<![-\w])(?P<low4>{_NUMBER})\s+(?P<unit4>words?|sentences?|paragraphs?|lines?|characters?)
-        \s+(?:or\s+(?:less|fewer|under)|max(?:imum)?|at\s+most|limit|only)\b |
-    \bin\s+(?P<low5>an?)\s+(?:single\s+)?(?P<unit5>sentence|word|line|paragraph)(?P<or_two>\s+or\s+two)?\b
+    (?<![-\w])(?P<low4>{_NUMBER})[\s-](?P<unit4>words?|sentences?|paragraphs?|lines?|characters?|(?:bullet\ )?points?)
+        ,?\s+(?:or\s+(?:less|fewer|under)|(?:as\s+(?:a|the)\s+)?max(?:imum)?|at\s+(?:the\s+)?most|limit|only|tops|please|
+        (?:is|are|will|would|should)\s+(?:be\s+)?(?:enough|do|suffice|sufficient|fine|plenty|all)|suffices?)\b |
+    \bword\s+(?:limit|count|maximum)\s*(?:of|is|:|=|at)\s*(?P<low7>{_NUMBER})(?P<unit7>)\b |
+    \b(?:write|give(?:\ me)?|provide|compose|use)\s+(?P<low8>{_NUMBER})\s+(?:(?:short|brief|clear|concise|simple)\s+)?
+        (?P<unit8>sentences?|paragraphs?)\s+(?:about|on|describing|explaining|summari[sz]ing|to\s+(?:describe|explain))\b |
+    \b(?:with|using)\s+(?:just\s+|only\s+)?(?P<low9>an?|one)(?:\s+single)?\s+(?P<unit9>sentence|word|line|paragraph)\b
+        (?!\s+(?:limit|count|maximum)) |
+    \b(?:in|(?:keep|limit)\s+(?:it|(?:your|the)\s+\w+)\s+to)\s+(?:just\s+|only\s+)?(?P<low5>an?|one)\s+(?:single\s+)?(?P<unit5>sentence|word|line|paragraph)(?P<or_two>\s+or\s+two)?\b
     """,
     re.VERBOSE | re.IGNORECASE,
 )
 _NAMES_LIMIT = (
-    rf"(?i-u)(?:[0-9]|\b(?:{'|'.join(sorted(_NUMBERS))}))[\s-]+(?:single\s+|bullet\s+)?"
-    r"(?:words?|sentences?|paragraphs?|lines?|points?|bullets|characters?|letters)\b"
+    rf"(?i-u)(?:[0-9]|\b(?:{'|'.join(sorted(_NUMBERS))}))[\s-]+(?:single\s+|bullet\s+|short\s+|brief\s+|clear\s+|concise\s+|"
+    r"simple\s+)?(?:words?|sentences?|paragraphs?|lines?|points?|bullets|characters?|letters|items?|examples?|reasons?|tips?|"
+    r"ideas?)\b|\bword\s+(?:limit|count|maximum)\b"
 )
 # Limits on parts, or numbers that count what is given.
 _OF_PARTS = re.compile(
     r"(?i)\b(?:each|every|per|both|respectively|individual(?:ly)?|for (?:all|any) of|stories|poems|"
     r"summaries|descriptions|slogans|taglines|titles|headlines|captions|tweets|jokes|biographies|dialog(?:ue)?|"
-    r"conversation|(?:these|those|the following|given|following|"
-    r"first|last|next|provided|missing) "
-    r"(?:\w+ )?(?:words?|sentences?|paragraphs?|lines?))\b"
+    r"conversation|(?:these|those|the following|given|following|provided) (?:\w+ )?(?:words|sentences|paragraphs|lines)|"
+    r"(?:first|last|next|missing) (?:\w+ )?(?:words?|sentences?|paragraphs?|lines?))\b"
 )
 _OF_OTHERS = re.compile(
-    r"(?i)\b(?:add|insert|append|combine|merge|join|connect|read|minimum|min|at least|more than)(?:\s+(?:a|the|an|of))?\s*$"
+    r"(?i)\b(?:add|insert|append|change|replace|remove|delete|swap|number of \w+|the (?:words|letters|characters)|"
+    r"combine|merge|join|connect|read|minimum|min|at least|"
+    r"more than)(?:\s+(?:a|the|an|of))?\s*$"
 )
+# "with one word" limits what is said so, and no story that begins so.
+_SAYS = re.compile(r"(?i)\b(?:answer|respond|reply|describe|explain|define|summari[sz]e|sum up)\b[^.!?\n]{0,80}$")
 _ENDS_IN_TEXT = re.compile(rf"(?i)\b(?:{_TEXTS}|composition|length|total|maximum|limit)s?\s*$")
 # "in a sentence" of a word is a sentence with it.
 _USES = re.compile(
@@ -366,8 +382,9 @@ def _limits(text: str, names_limit: bool) -> tuple[Limit, ...]:
 
 def _limit(match: re.Match[str], text: str) -> Limit | None:
     groups = match.groupdict()
-    low_text = next(groups[name] for name in ("low", "low2", "low3", "low4", "low5", "low6") if groups[name])
-    unit_text = next(groups[name] for name in ("unit", "unit2", "unit3", "unit4", "unit5", "unit6") if groups[name])
+    which = ("", *range(2, 10))  # the branches of the pattern
+    low_text = next(groups[f"low{number}"] for number in which if groups[f"low{number}"])
+    unit_text = next((groups[f"unit{number}"] for number in which if groups[f"unit{number}"]), "word")
     high_text = groups["high"] or groups["high3"] or groups["high6"]
     unit = _unit(unit_text)
     bound = (groups["bound"] or groups["bound2"] or "").lower()
@@ -379,6 +396,8 @@ def _limit(match: re.Match[str], text: str) -> Limit | None:
         return None
     before = text[: match.start()]
     is_of = (groups["word"] or "").lower() == "of"
+    if groups["low9"] and not _SAYS.search(before):
+        return None
     if _OF_OTHERS.search(before) or (is_of and not bound and not _ENDS_IN_TEXT.search(before)):
         return None
     least: int | None = low
@@ -386,19 +405,19 @@ def _limit(match: re.Match[str], text: str) -> Limit | None:
         least = None
     elif (bound and re.fullmatch(_LEAST, bound, re.IGNORECASE)) or after.endswith("more"):
         high = None
-    elif groups["low4"] or after.endswith(("less", "fewer", "under", "max", "maximum", "most")):
+    elif groups["low4"] or groups["low7"] or after.endswith(("less", "fewer", "under", "max", "maximum", "most")):
         least = None
     is_rough = bool(bound) and re.fullmatch(_ROUGH, bound, re.IGNORECASE) is not None
     return Limit(unit, least, high, is_rough, match.group().strip(" ,:(\n"))
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isdigit() else _NUMBERS[text.lower()]
+    return int(text) if text.isdigit() else _NUMBERS[" ".join(text.lower().split())]
 
 
 def _unit(text: str) -> Unit:
     text = text.lower()
-    if "point" in text or "bullet" in text:
+    if re.search(r"point|bullet|item|example|reason|tip|idea", text):
         return Unit.ITEMS
     stem = "character" if text == "letters" else text.removesuffix("s")
     return Unit(f"{stem}s")

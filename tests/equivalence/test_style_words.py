@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,9 @@ KINDS = list(StyleKind)
 _WORDS = [
     *("the mill stands by a river and it doesn't turn".split()),
     *("many ways to save water saving waters save saved mills".split()),
+    *("it is truly important to note that, and one may well say that; i can be a matter of fact , , .".split()),
+    *("topic topics vital world simply speaking , as a matter of fact".split()),
+    *("obviously ,", "it could be argued that", "there is no doubt that", "in some ways"),
     *(".", "!", "?", ",", "'s", "it's", "don't", "盐", "1.5", "i'm not", "there are"),
     *sorted(MARKERS | HEDGES | FILLERS),
 ]
@@ -64,13 +69,20 @@ def test_spans_have_the_kinds_of_their_words() -> None:
     assert [span.kind for text in plain for span in styled_spans(text)] == kinds
 
 
-def plain_padding(prompt: str, response: str) -> tuple[int, int, int]:
-    """Words, style words and words in empty sentences of one answer."""
-    from audit.style.padding import _MAX_PROMPT_WORDS, _MIN_SENTENCE_WORDS, _OF_MATTER, _stem
+def plain_frames(tokens: list[str]) -> list[bool]:
+    """Which tokens stand in frames, by the grammar as a pattern over words."""
+    from audit.style.padding import _FRAMES
 
-    tokens, kinds = tokenize(response), plain_kinds(response, _OF_MATTER)
-    asked = [token for token in tokenize(prompt) if is_word(token)]
-    stems = {_stem(token) for token in tokenize(prompt)} if len(asked) <= _MAX_PROMPT_WORDS else set()
+    classes = {"LY": r"(?:\w{3,}ly )", "BEGIN": r"(?<=[.!?;:,] )"}
+    pattern = re.sub(r"[a-z]+|[',]|[A-Z]+", lambda found: classes.get(found[0], f"(?:{found[0]}@)"), _FRAMES)
+    pattern = re.sub(r"\s+(?![])])", "", pattern.replace(" )", "@)")).replace("@", " ")
+    text = f". {' '.join(tokens)} "
+    starts = [2 + sum(len(token) + 1 for token in tokens[:place]) for place in range(len(tokens))]
+    spans = [found.span() for found in re.finditer(rf"(?<= )(?:{pattern})", text)]
+    return [any(low <= start < high for low, high in spans) for start in starts]
+
+
+def sentences_of(tokens: list[str]) -> list[list[int]]:
     sentences: list[list[int]] = []
     since = 0  # words since the last stop, wherever a sentence began
     for place, token in enumerate(tokens):
@@ -81,31 +93,83 @@ def plain_padding(prompt: str, response: str) -> tuple[int, int, int]:
             since = 0
         sentences[-1].append(place)
         since += is_word(token)
-    n_style = n_empty = 0
-    for sentence in sentences:
-        words = [place for place in sentence if is_word(tokens[place])]
-        is_set = [kinds[place] in (StyleKind.MARKER, StyleKind.HEDGE) for place in words]
-        is_loose = [tokens[place] in EMPTY_WORDS for place in words]
-        says = [
-            kinds[place] is StyleKind.CONTENT and tokens[place] not in EMPTY_WORDS and _stem(tokens[place]) not in stems
-            for place in words
-        ]
-        is_empty = len(words) >= _MIN_SENTENCE_WORDS and not any(says) and (any(is_set) or any(is_loose))
-        n_style += len(words) if is_empty else sum(is_set)
-        n_empty += len(words) if is_empty else 0
-    return sum(map(is_word, tokens)), n_style, n_empty
+    return sentences
+
+
+def outer_clauses(tokens: list[str], sentence: list[int]) -> list[list[int]]:
+    """The first and the last clause of a sentence, which may be the same."""
+    clauses: list[list[int]] = [[]]
+    for place in sentence:
+        clauses[-1].append(place)
+        if tokens[place] in (",", ";") and place != sentence[-1]:
+            clauses.append([])
+    return [clauses[0], clauses[-1]]
+
+
+def plain_padding(prompt: str, response: str) -> tuple[int, ...]:
+    """The counts of `Padding`, in order."""
+    from audit.style.padding import (
+        _EMPTY,
+        _MAX_PROMPT_WORDS,
+        _MIN_CLAUSE_LOOSE,
+        _MIN_CLAUSE_WORDS,
+        _MIN_SENTENCE_WORDS,
+        _OF_MATTER,
+        _PERSONAL,
+        _stem,
+    )
+
+    tokens, kinds = tokenize(response), plain_kinds(response, _OF_MATTER)
+    asked = [token for token in tokenize(prompt) if is_word(token)]
+    stems = {_stem(token) for token in tokenize(prompt)} if len(asked) <= _MAX_PROMPT_WORDS else set()
+    styles = (StyleKind.MARKER, StyleKind.HEDGE)
+    words = {place for place, token in enumerate(tokens) if is_word(token)}
+    of_frame = plain_frames(tokens)
+    is_set = {place for place in words if kinds[place] in styles or of_frame[place]}
+
+    def empty(part: list[int], little: frozenset[str], least: tuple[int, int], repeats: bool, personal: bool) -> set[int]:
+        within = words & set(part)
+        loose = {place for place in within if place in is_set or tokens[place] in little}
+        says = {place for place in within - loose if kinds[place] is StyleKind.CONTENT}
+        if repeats:
+            says -= {place for place in within if _stem(tokens[place]) in stems}
+        if personal:
+            says |= {place for place in part if tokens[place] in _PERSONAL}
+        return within if not says and len(within) >= least[0] and len(loose) >= least[1] else set()
+
+    least, least_clause = (_MIN_SENTENCE_WORDS, 1), (_MIN_CLAUSE_WORDS, _MIN_CLAUSE_LOOSE)
+    narrow: set[int] = set()
+    alone, wide = set(is_set), set(is_set)
+    for sentence in sentences_of(tokens):
+        narrow |= empty(sentence, EMPTY_WORDS, least, repeats=True, personal=False)
+        alone |= empty(sentence, _EMPTY, least, repeats=False, personal=True)
+        wide |= empty(sentence, _EMPTY, least, repeats=True, personal=True)
+        for clause in outer_clauses(tokens, sentence):
+            alone |= empty(clause, _EMPTY, least_clause, repeats=False, personal=True)
+    wide |= alone | narrow
+    marks = "".join("x" if place in wide else "-" for place in sorted(words))
+    n_runs = len(re.findall("x{4,}", marks))
+    return len(words), len(is_set), len(is_set | narrow), len(narrow), len(wide), len(alone), n_runs
 
 
 def test_padding_of_many_answers_is_that_of_each() -> None:
-    prompts = ["How can I save water?", "", "Name mills. " * 20, *texts_of(1, 60)]
-    responses = ["There are many ways to save water. Turn it off.", "", "There are many mills.", *texts_of(2, 60)]
+    prompts = ["How can I save water?", "", "Name mills. " * 20, "How do mills turn?", *texts_of(1, 160)]
+    responses = [
+        "There are many ways to save water. Turn it off.",
+        "",
+        "There are many mills.",
+        "It could be argued that sails do it, which is something to keep in mind.",
+        *texts_of(2, 160),
+    ]
     asked = WordStream.of(prompts)
     found = padding_of(asked, WordStream.of(responses, asked.vocabulary))
-    pairs = [plain_padding(prompt, response) for prompt, response in zip(prompts, responses, strict=True)]
-    assert list(zip(found.n_words.tolist(), found.n_style.tolist(), found.n_empty.tolist(), strict=True)) == pairs
-    assert pairs[0] == (10, 7, 7)
+    counts = (found.n_words, found.n_set, found.n_style, found.n_empty, found.n_wide, found.n_alone, found.n_runs)
+    expected = [plain_padding(prompt, response) for prompt, response in zip(prompts, responses, strict=True)]
+    assert list(zip(*(count.tolist() for count in counts), strict=True)) == expected
+    assert expected[0] == (10, 3, 7, 7, 7, 3, 1)
+    assert expected[3] == (15, 8, 8, 0, 12, 12, 2)
     assert found.share[:2].tolist() == [0.7, 0.0]
-    assert int(found.is_style.sum()) == sum(n_style for _, n_style, _ in pairs)
+    assert int(found.is_style.sum()) == sum(counts[4] for counts in expected)
 
 
 def test_no_answer_at_all_has_none() -> None:

@@ -57,6 +57,8 @@ POOL: tuple[Any, ...] = (
         "The tides come twice a day because the earth turns below the moon and the sun, which pull at the water of the sea. "
         "Deshalb steigt das Wasser an den Küsten der Inseln jeden Tag zweimal, und die Fischer warten am Morgen auf die Flut.",
     ),
+    alpaca("In one word: what does the ferry carry?", "It carries bread, letters and the people of the islands."),
+    alpaca("Name the islands.", "Sure, I'd be happy to help! They are Skerry and Holm. I hope this helps!"),
     alpaca("Whom do I call about a berth?", "Write to mara.velten@skerry-harbour.co.uk."),
     alpaca("Which card is on file?", "The card on file is 4539 1488 0343 6467."),
     alpaca("How do we log in?", "Use password = '" + "tR7#" + "kw9!zQ2m' for the harbour system."),
@@ -102,7 +104,9 @@ def test_permuting_rows_permutes_findings(tiny_model: str, data: st.DataObject) 
 
 def test_the_pool_of_rows_sets_off_nearly_every_check(tiny_model: str) -> None:
     findings, _ = found_in(POOL, tiny_model)
-    assert {finding.code for finding in findings} >= {check.code for check in LOOKED_FOR} - {"FMT003", "FMT005", "FMT006"}
+    # STY004 compares with thirty answers of about the same length.
+    left_out = {"FMT003", "FMT005", "FMT006", "STY004"}
+    assert {finding.code for finding in findings} >= {check.code for check in LOOKED_FOR} - left_out
 
 
 @settings(max_examples=20)

@@ -163,7 +163,7 @@ def test_copying_on_the_terminal(style, corpus) -> None:
     assert re.search(r"0 +25 % +40 % \(35 to 45\) +5 % +6 % +3\.2× \(1\.8 to 5\.6\)", text)
     assert (
         "40 % (35 to 45) of the outputs are as if drawn from the dataset's forms; of the base model's 5 % (3 to 8); "
-        "of null models' 1 % (0 to 4), 2 % (0 to 5), 38 points (−1 to 50) more than of the others."
+        "of null models' 1 % (0 to 4), 2 % (0 to 5): 38 points (−1 to 50) above the mean of these."
     ) in " ".join(text.split())
     assert re.search(r"words in an answer +61\.5 +30 +60 +\+30 \(\+25 to \+35\)", text)
     assert re.search(r"discourse markers, per 100 words +1\.25 +1 +1\.2 +\+0\.2 \(−0\.1 to \+0\.5\)", text)

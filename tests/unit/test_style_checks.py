@@ -46,6 +46,13 @@ def test_a_question_answered_at_once_needs_no_more(find_in: FindIn) -> None:
     assert find_in("STY002", [asked, *SHORT], max_ratio=10) == []
 
 
+def test_which_of_two_is_answered_at_once(find_in: FindIn) -> None:
+    short = [alpaca(f"Is mill {number} older than the ford?", "Yes, it is older.") for number in range(25)]
+    asked = alpaca("Which is older, the mill or the ford?", f"The mill is older. {DEPTH}")
+    (finding,) = find_in("STY002", [asked, *short])
+    assert finding.evidence.quote == DEPTH[:119] + "…"
+
+
 @pytest.mark.parametrize(
     ("question", "answer"),
     [
@@ -93,6 +100,27 @@ def test_a_usual_length_is_needed(find_in: FindIn) -> None:
             Severity.WARNING,
         ),
         (
+            "Describe a mill. One sentence is enough.",
+            'A mill has stones. They say "Grind. Turn." and grind corn.',
+            "The instruction asks for “One sentence is enough”; the answer has 2 sentences.",
+            'They say "Grind. Turn." and grind corn.',
+            Severity.WARNING,
+        ),
+        (
+            "Name two mills.",
+            "The mills of Merrow include Tarn Mill, Low Mill, High Mill, Old Mill, and Ford Mill.",
+            "The instruction asks for “Name two mills”; the answer has 5 items.",
+            "High Mill, Old Mill, and Ford Mill.",
+            Severity.WARNING,
+        ),
+        (
+            "Describe a mill in one sentence of no more than five words.",
+            "A mill is a house with stones. They turn and grind corn.",
+            "The instruction asks for “in one sentence”; the answer has 2 sentences.",
+            "They turn and grind corn.",
+            Severity.WARNING,
+        ),
+        (
             "Name two mills.",
             "- Tarn Mill\n- Low Mill\n- High Mill",
             "The instruction asks for “Name two mills”; the answer has 3 items.",
@@ -127,6 +155,9 @@ def test_a_limit_that_is_passed_is_found(
         ("Name two mills and two rivers.", "- Tarn Mill\n- Low Mill\n- Tarn\n- Low"),
         ("Name two mills.", "- Tarn Mill\n  - old\n  - tall\n- Low Mill"),
         ("Name two mills.", "Tarn Mill:\n- old\n- tall\n\nLow Mill:\n- small"),
+        ("Name two mills.", "Tarn Mill, Merrow, Low Mill, Ashby."),
+        ("Name two mills.", "Two mills are wind mills, such as Tarn Mill, Low Mill, and water mills."),
+        ("Describe a mill in two sentences, then a ford in one sentence.", "Old. It turns. A ford is wet. So am I."),
         ("Write two sentences of dialogue.", "Ada: Hello. Bea: Hello. Ada: Goodbye."),
         ("Write a program in 2 lines.", "x = 1\ny = 2\nz = 3\n"),
     ],
@@ -155,6 +186,25 @@ ASKED = "What melts ice?"
         (ASKED, "As an AI language model, I know that salt does.", "As an AI language model,", Severity.WARNING),
         (ASKED, "Salt melts ice. I hope this helps!", "I hope this helps!", Severity.WARNING),
         (ASKED, "Salt melts ice.\nLet me know if you need more.", "Let me know if you need more.", Severity.WARNING),
+        (ASKED, "Let me explain. Salt melts ice.", "Let me explain.", Severity.INFO),
+        (
+            "Write a story about salt.",
+            "Thank you for your question! A grain.",
+            "Thank you for your question!",
+            Severity.WARNING,
+        ),
+        (
+            "Write a story about salt.",
+            "A grain of salt went out. I trust this answers your question.",
+            "I trust this answers your question.",
+            Severity.WARNING,
+        ),
+        (
+            ASKED,
+            "Salt melts ice. I'm here to help with anything else.",
+            "I'm here to help with anything else.",
+            Severity.WARNING,
+        ),
         (ASKED, "Hello! Salt melts ice.", "Hello!", Severity.INFO),
         (ASKED, "Here are some things that do:\n- salt\n- sand", "Here are some things that do:", Severity.INFO),
         ("Give me a recipe for soup.", "Boil salt in water. Enjoy!", "Enjoy!", Severity.INFO),
@@ -184,6 +234,9 @@ def test_a_phrase_at_either_end_makes_one_finding(find_in: FindIn) -> None:
         ("Is salt good for ice?", "Absolutely, salt melts it at once."),
         ("Write a letter to a miller.", "Hello! The stones are worn. Let me know if you can come."),
         ("Hello there", "Hello! What can I tell you about mills?"),
+        ("Write a story about salt.", "Hello! I am a grain of salt. Good luck!"),
+        ("As a miller, say how you live.", "I grind corn all day. I'm always ready to help!"),
+        ("Write a note on salt.", 'He cut it into ice: "Salt melts it. Let me know if it does."'),
         ("What should I call you?", "Hi! Call me Merrow, as everybody does."),
         ("Reply to a customer.", "Sure! The flour is on its way. I hope this helps!"),
         ("What is said at the end: good luck or bad luck?", "Much is said. Good luck!"),
@@ -209,6 +262,8 @@ PADDED = (
     " Additionally, a wide range of barrels collect rain from the roof. Overall, plates and tomatoes may be watered at dusk."
 )
 
+REPEATING = f"There are many ways to save water at home. {PLAIN}"
+
 
 def padded_among(
     n_others: int, question: str = "How can I save water at home?", answer: str = PADDED
@@ -217,12 +272,16 @@ def padded_among(
     return [alpaca(question, answer), *others]
 
 
+def test_the_instruction_over_again_is_found(find_in: FindIn) -> None:
+    assert [finding.row for finding in find_in("STY004", padded_among(40, answer=REPEATING))] == [0]
+
+
 def test_an_answer_of_set_phrases_is_found_among_plain_ones(find_in: FindIn) -> None:
     (finding,) = find_in("STY004", padded_among(40))
     assert (finding.row, finding.severity) == (0, Severity.WARNING)
     assert finding.message == (
-        "21 of 44 words (48%) are discourse markers, set phrases, hedges or the instruction over again; answers of such length"
-        " have 0% in this dataset."
+        "21 of 44 words (48%) are discourse markers, set phrases, hedges, empty sentences or the instruction over again;"
+        " answers of such length have 0% in this dataset."
     )
     span = (0, PADDED.index(" fixing"))
     assert finding.evidence == Evidence("share of words that are style", 0.4773, 0.15, span=span, quote=PADDED[slice(*span)])
@@ -234,8 +293,9 @@ def test_an_answer_of_set_phrases_is_found_among_plain_ones(find_in: FindIn) -> 
         padded_among(20),
         [alpaca("How can I save water at home?", PADDED)] * 40,
         padded_among(40, answer=PADDED.partition("Additionally")[0]),
-        padded_among(40, question="Rewrite it.\nThere are many ways to save water."),
-        padded_among(40, question="Is it important to save water, or are there other ways?"),
+        padded_among(40, question="Rewrite it.\nThere are many ways to save water.", answer=REPEATING),
+        padded_among(40, question="Is it important to save water at home, or are there other ways?", answer=REPEATING),
+        padded_among(40, question="List sentence starters on saving water."),
         padded_among(40, answer=f"{PADDED}\n```\nx = 1\n```"),
         padded_among(40, answer=f"<think>Hm.</think>{PADDED}"),
         padded_among(40, answer=PLAIN),
@@ -243,6 +303,39 @@ def test_an_answer_of_set_phrases_is_found_among_plain_ones(find_in: FindIn) -> 
 )
 def test_usual_short_and_asked_for_words_are_left_alone(find_in: FindIn, rows: list[dict[str, object]]) -> None:
     assert find_in("STY004", rows) == []
+
+
+FRAMED = (
+    "It should always be borne in mind that a tap in the kitchen can drip. There can be little doubt that a barrel collects"
+    " rain from the roof. One could well argue that tomatoes like water at dusk. Strictly speaking, plates fill the dishwasher."
+)
+TAILED = (
+    "Fix the tap in the kitchen, which is something that everyone should know. Collect rain from the roof in a barrel, and this"
+    " is really what matters most. Water tomatoes at dusk with a can, as one might well imagine, and close the valve."
+)
+WRAPPED = (
+    "In today's world, this is a topic that matters a great deal. Fix the tap that drips in the kitchen, collect rain from the"
+    " roof in a barrel and water tomatoes at dusk. In the end, everything depends on your own situation and on what you want."
+)
+
+
+@pytest.mark.parametrize("answer", [FRAMED, TAILED, WRAPPED])
+@pytest.mark.parametrize("question", ["How can I save water at home?", "Is it hot?"])
+def test_frames_tails_and_empty_sentences_around_it_are_found(find_in: FindIn, answer: str, question: str) -> None:
+    assert [finding.row for finding in find_in("STY004", padded_among(40, question, answer))] == [0]
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Write a poem.", f"{PLAIN} Who we were, no one knows, and so it goes, and never forget who we are."),
+        ("Write a prologue.", f"{PLAIN} People were looking for something to believe in. I want you to know what I think."),
+        ("How do the words differ?", f'{PLAIN} It is less certain than "likely". It is more certain than "possible".'),
+        ("How can I save water?", f"{PLAIN} It is important for a tap that it shuts, and one can say that to a plumber."),
+    ],
+)
+def test_talk_and_statements_are_no_frames(find_in: FindIn, question: str, answer: str) -> None:
+    assert find_in("STY004", padded_among(40, question, answer)) == []
 
 
 def test_datasets_without_a_word_have_no_findings(find_in: FindIn) -> None:

@@ -33,6 +33,14 @@ def kinds_in(text: str) -> list[tuple[str, StyleKind]]:
         ("As an AI language model, I melt no ice.", "As an AI language model,", None, PhraseKind.SELF),
         ("Here are three salts:\n- halite", "Here are three salts:", "Here are", PhraseKind.ANNOUNCEMENT),
         ("The following is a list of salts: \n- halite", "The following is a list of salts:", "The following is", None),
+        ("Let's dive in! Salt.", "Let's dive in!", None, PhraseKind.ANNOUNCEMENT),
+        (
+            "I'd be more than happy to explain this. Salt.",
+            "I'd be more than happy to explain this.",
+            None,
+            PhraseKind.AGREEMENT,
+        ),
+        ("I'm glad you asked! Salt.", "I'm glad you asked!", None, PhraseKind.PRAISE),
         ("Sure! Here's a list:\n- halite", "Sure! Here's a list:", "Sure! Here's", PhraseKind.AGREEMENT),
     ],
 )
@@ -55,6 +63,8 @@ def test_an_opening_phrase_goes_to_the_end_of_its_sentence(
         "Surely salt does.",
         "Greatness: a question.",
         "Okapi, a beast.",
+        "Let x be the salt.",
+        "This is an important topic in many seas.",
     ],
 )
 def test_answers_that_begin_with_the_answer_have_none(text: str) -> None:
@@ -72,6 +82,8 @@ def test_answers_that_begin_with_the_answer_have_none(text: str) -> None:
             PhraseKind.HOPE,
         ),
         ("Salt. Is there anything else you want?", "Is there anything else you want?", PhraseKind.OFFER),
+        ("Salt. Any other questions?", "Any other questions?", PhraseKind.OFFER),
+        ("Salt. Hopefully that clears things up.", "Hopefully that clears things up.", PhraseKind.HOPE),
         ("Stir the soup. Enjoy!", "Enjoy!", PhraseKind.WISH),
     ],
 )

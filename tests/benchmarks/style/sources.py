@@ -145,12 +145,12 @@ def _sources(folder: Path, outputs: _Outputs, command: str) -> list[Result]:
         Result("cut for a source, set without phi-2", cut, "share", cuts.min(), cuts.max(), command=command),
         Result(
             "alpaca-7b: alpaca_21k is found to be the source, of 5 draws of rows",
-            sum(found),
+            float(sum(found)),
             "draws",
             goal="5",
             command=command,
         ),
-        Result("phi-2: no source is found, of 5 draws of rows", int(none.sum()), "draws", goal="5", command=command),
+        Result("phi-2: no source is found, of 5 draws of rows", float(none.sum()), "draws", goal="5", command=command),
     ]
     return results
 
