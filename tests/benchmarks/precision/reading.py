@@ -22,7 +22,7 @@ __all__ = ["READERS", "SAMPLE_SIZE", "SEED", "Drawn", "Verdicts", "as_line", "dr
 SAMPLE_SIZE = 30
 SEED = 2402
 READERS = ("first", "second")
-DRAWS: dict[str, int] = {}
+DRAWS: dict[str, int] = {"STY001": 2, "STY002": 2, "STY003": 2, "STY004": 2}
 """Code -> number of its draw. Raise it after a check was mended because of what was read, so that others are read anew."""
 
 
