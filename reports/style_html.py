@@ -34,6 +34,7 @@ from reports.style import (
     left_out_of_style,
     rate_words,
     sentence_of_copying,
+    sentence_of_drawn,
     strength_words,
     trait_name,
 )
@@ -177,6 +178,7 @@ def style_html(style: Style, corpus: Corpus, copying: Copying | None = None, nam
             copying=copying,
             families_sentence=families_sentence(style),
             copying_sentence="" if copying is None else sentence_of_copying(copying),
+            drawn_sentence="" if copying is None or copying.drawn is None else sentence_of_drawn(copying.drawn),
             families=_families(corpus, views, characters),
             n_cast=sum(family.n for family in style.families),
             map=map_view(style, n_points),

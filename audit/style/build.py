@@ -220,11 +220,12 @@ def _described(
     marks, openers, skeletons = marks_of(texts, features), opener_of(texts), mine(texts.to_list())
     over_need = features.n_words / words_called_for(requests, features.n_words)
     usual = 0.0 if topics is None else mean_cosine(topics)
+    is_usual = np.median(features.traits[:, : len(TRAITS)], axis=0) > 0
     families = []
     for number in range(int(assigned.family.max(initial=-1)) + 1):
         members = np.flatnonzero(assigned.family == number)
         description, named = describe(
-            members, marks, openers, unexplained[:, : len(TRAITS)], float(np.median(over_need[members]))
+            members, marks, openers, unexplained[:, : len(TRAITS)], is_usual, float(np.median(over_need[members]))
         )
         numbers, counts = np.unique(skeletons.of_text[members], return_counts=True)
         common = [

@@ -114,6 +114,7 @@ def describe(
     marks: Mapping[str, NDArray[np.bool_]],
     openers: pl.Series,
     unexplained: NDArray[np.floating],
+    is_usual: NDArray[np.bool_],
     words_over_need: float,
 ) -> tuple[str, tuple[str, ...]]:
     """How a family is written, and the marks that say so.
@@ -124,6 +125,7 @@ def describe(
         openers: Of all responses.
         unexplained: Traits beyond what instruction and length explain, in standard deviations, of all responses; shape
             `(n, n_traits)`.
+        is_usual: Which traits most responses have at all: to have fewer of the others says nothing; shape `(n_traits,)`.
         words_over_need: Its responses' words over those that their instructions call for, the median.
     """
     found = []
@@ -143,7 +145,8 @@ def describe(
         parts.append(f"{words_over_need:.1f} times as long as its instructions call for")
     if not named:
         typical = np.median(unexplained[members], axis=0)
-        strongest = [place for place in np.argsort(-np.abs(typical)).tolist() if abs(typical[place]) >= 0.5]
+        strong = (np.abs(typical) >= 0.5) & (is_usual | (typical > 0))
+        strongest = [place for place in np.argsort(-np.abs(typical)).tolist() if strong[place]]
         said = (f"{'more' if typical[place] > 0 else 'fewer'} {_in_words(TRAITS[place])} than others" for place in strongest)
         parts += list(dict.fromkeys(said))[:2]
     return "; ".join(parts) or "no single mark stands out", tuple(named)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from audit.config import make_config
@@ -18,6 +19,8 @@ from audit.rundir import Run
 from audit.style.build import STYLE_FILES, Style, load_style
 from audit.style.copying import Copying, Output, measure_copying
 from audit.style.families import Assigned, Centres, Family, alikeness, exemplars_of, held_against, mean_cosine
+from audit.style.features import TRAITS
+from audit.style.marks import describe
 from audit.style.mixture import Placed, jackknife, mixture_weights
 from tests.benchmarks.style.planted import MOULDS, planted_rows
 from tests.conftest import jsonl, no_reports
@@ -308,3 +311,13 @@ def test_alikeness_runs_from_chance_to_sameness() -> None:
 def test_exemplars_without_vectors_are_the_nearest() -> None:
     similarity = np.array([0.1, 0.9, 0.8, 0.8, 0.2])
     assert exemplars_of(np.arange(5), similarity, None) == (1, 2, 3, 4, 0)
+
+
+def test_few_of_what_no_response_has_is_no_description() -> None:
+    unexplained = np.zeros((40, len(TRAITS)))
+    unexplained[:20, TRAITS.index("= per word")] = -2
+    unexplained[:20, TRAITS.index("words of a sentence")] = -1
+    usual = np.array([trait == "words of a sentence" for trait in TRAITS])
+    openers = pl.Series([f"word {number}" for number in range(40)])
+    assert describe(np.arange(20), {}, openers, unexplained, usual, 1.0) == ("fewer words in a sentence than others", ())
+    assert "equals signs" in describe(np.arange(20), {}, openers, -unexplained, usual, 1.0)[0]
