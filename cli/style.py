@@ -43,12 +43,11 @@ def style(
         opened.check_name("style", name)
     with progress_line(quiet) as progress:
         measured = measure_style(opened, responses, base_responses, null_responses or (), progress)
-    found, copying = measured.style, measured.copying
     if name is not None:
-        opened.add("style", name, render_style(found, opened.corpus, copying, opened.summary.name))
+        opened.add("style", name, render_style(measured, opened.corpus, opened.summary.name))
     if format is OutputFormat.JSON:
-        show_bytes(style_json(found, opened.corpus, copying))
+        show_bytes(style_json(measured, opened.corpus))
     else:
-        show(style_report(found, opened.corpus, copying))
+        show(style_report(measured, opened.corpus))
     if name is not None:
         typer.echo(f"Kept as {opened.path / 'style' / name}", err=True)

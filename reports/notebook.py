@@ -158,7 +158,7 @@ def _style(measured: MeasuredStyle) -> RenderableType | None:
     from reports.style import style_report
 
     corpus = _corpora.get(id(measured))
-    return None if corpus is None else style_report(measured.style, corpus, measured.copying)
+    return None if corpus is None else style_report(measured, corpus)
 
 
 def _tuning(record: TuningRecord) -> RenderableType:

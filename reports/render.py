@@ -21,7 +21,7 @@ from reports.trace_html import trace_html
 
 if TYPE_CHECKING:
     from audit.style.build import Style
-    from audit.style.copying import Copying
+    from audit.style.measured import MeasuredStyle
     from audit.verify.calibration import Calibration
 
 __all__ = ["render_audit", "render_calibration", "render_shift", "render_style", "render_traces"]
@@ -52,11 +52,11 @@ def render_shift(report: ShiftReport) -> dict[str, bytes]:
     return {"report.html": shift_html(report), "shift.json": shift_json(report)}
 
 
-def render_style(style: Style, corpus: Corpus, copying: Copying | None, name: str) -> dict[str, bytes]:
+def render_style(measured: MeasuredStyle, corpus: Corpus, name: str) -> dict[str, bytes]:
     """`report.html` and `report.json` of the style of a dataset and of outputs, added to a run as RUN/style/NAME."""
     from reports.style_html import style_html  # brings the lists of words, which an audit's report does without
 
-    return {"report.html": style_html(style, corpus, copying, name), "report.json": style_json(style, corpus, copying)}
+    return {"report.html": style_html(measured, corpus, name), "report.json": style_json(measured, corpus)}
 
 
 def render_calibration(calibration: Calibration, corpus: Corpus) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""Style for the terminal and as JSON: the families of a dataset, the outputs that copy them, and how style moved.
+"""Style for the terminal and as JSON: a dataset's families and templates, the outputs that copy, and how style moved.
 
 A family is a form that many responses share over dissimilar instructions. That an output is near one says that it is
 written so, not that tuning made it so: its share stands beside that of the base model's answers and of null outputs.
@@ -20,12 +20,14 @@ from audit.summary import Skipped
 from reports.families import families_sentence, lift_words
 from reports.json_report import addresses_of, encode_report
 from reports.visible import one_line
-from reports.wording import address, count, per_cent
+from reports.wording import address, count, per_cent, share
 
 if TYPE_CHECKING:
     from audit.style.build import Style
     from audit.style.copying import Copying, Drawn, FamilyCopied, OutputCopied, Rate, TraitMoved
     from audit.style.families import Family
+    from audit.style.measured import MeasuredStyle
+    from audit.style.templates import Templated, Templates
 
 __all__ = [
     "STYLE_SCHEMA",
@@ -41,6 +43,7 @@ __all__ = [
     "strength_words",
     "style_json",
     "style_report",
+    "templates_sentence",
     "trait_name",
 ]
 
@@ -49,19 +52,23 @@ STYLE_SCHEMA = "tunescope/style-1"
 
 _FAMILIES_SHOWN = 10
 _OUTPUTS_SHOWN = 5
+_TEMPLATES_SHOWN = 3  # of the prompts, and of the responses
 
 
-def style_report(style: Style, corpus: Corpus, copying: Copying | None = None) -> RenderableType:
-    """What `rich` prints: the families, then the outputs that copy them; nothing in it is read as markup.
+def style_report(measured: MeasuredStyle, corpus: Corpus) -> RenderableType:
+    """What `rich` prints: families, templates, then the outputs that copy; nothing in it is read as markup.
 
     Args:
-        style: The families of the dataset.
+        measured: The style of the dataset, and of outputs where any were given.
         corpus: The rows.
-        copying: What was measured on outputs, where any were given.
     """
+    style, copying = measured.style, measured.copying
     parts: list[RenderableType] = [Text(families_sentence(style), "bold")]
     if style.families:
         parts += [Text(), _families_table(style, corpus)]
+    parts += [Text(), Text(templates_sentence(measured.templates), "bold")]
+    if measured.templates.prompts.templates or measured.templates.responses.templates:
+        parts += [Text(), _templates_table(measured.templates, corpus)]
     if copying is not None:
         parts.append(Text())
         if copying.drawn is not None:
@@ -78,6 +85,21 @@ def style_report(style: Style, corpus: Corpus, copying: Copying | None = None) -
             line = Text.assemble(one_line(item.what, 200), (f": {one_line(item.why, 200)}", "dim"))
             parts.append(Padding.indent(line, 2))
     return Group(*parts)
+
+
+def templates_sentence(templates: Templates) -> str:
+    """How many prompts and responses are made from templates."""
+    sides = (("prompt", templates.prompts), ("response", templates.responses))
+    if not any(side.templates for _, side in sides):
+        return "No template was found: wording with slots that many prompts or responses share."
+    said = [
+        f"{count(len(side.templates), 'template')} {'makes' if len(side.templates) == 1 else 'make'} "
+        f"{share(side.n_templated, side.n_texts)} of the {count(side.n_texts, noun)}"
+        if side.templates
+        else f"none makes the {noun}s"
+        for noun, side in sides
+    ]
+    return "; ".join(said) + "."
 
 
 def sentence_of_copying(copying: Copying) -> str:
@@ -166,12 +188,19 @@ def excess_words(drawn: Drawn) -> str:
     return f"{value} points ({low} to {high})".replace("-", "−")
 
 
-def style_json(style: Style, corpus: Corpus, copying: Copying | None = None) -> bytes:
-    """The families and what was measured on outputs, as UTF-8, by the schema `reports/schemas/style.schema.json`.
+def style_json(measured: MeasuredStyle, corpus: Corpus) -> bytes:
+    """Families, templates and what was measured on outputs, as UTF-8, by the schema `reports/schemas/style.schema.json`.
 
     Equal results give equal bytes.
     """
+    style, templates, copying = measured.style, measured.templates, measured.copying
     responses = [number for family in style.families for number in family.exemplars]
+    responses += [
+        number
+        for side in (templates.prompts, templates.responses)
+        for template in side.templates
+        for number in template.examples
+    ]
     if copying is not None:
         responses += [near.response for output in copying.outputs for near in output.nearest]
     places = _places(corpus, responses)
@@ -187,6 +216,10 @@ def style_json(style: Style, corpus: Corpus, copying: Copying | None = None) -> 
         "no_families_because": style.too_few,
         "not_looked_at": [{"what": item.what, "why": item.why} for item in left_out_of_style(style, copying)],
         "families": [_family_json(family, places) for family in style.families],
+        "templates": {
+            "prompts": _templated_json(templates.prompts, places),
+            "responses": _templated_json(templates.responses, places),
+        },
     }
     if copying is not None:
         content |= {
@@ -224,6 +257,22 @@ def _family_json(family: Family, places: Mapping[int, Mapping[str, object]]) -> 
         "marks": list(family.marks),
         "alikeness": family.alikeness,
         "exemplars": [places[number] for number in family.exemplars],
+    }
+
+
+def _templated_json(templated: Templated, places: Mapping[int, Mapping[str, object]]) -> Mapping[str, object]:
+    return {
+        "texts": templated.n_texts,
+        "of_a_template": templated.n_templated,
+        "templates": [
+            {
+                "pattern": template.pattern,
+                "texts": template.n,
+                "share": template.share,
+                "examples": [places[number] for number in template.examples],
+            }
+            for template in templated.templates
+        ],
     }
 
 
@@ -306,6 +355,19 @@ def _families_table(style: Style, corpus: Corpus) -> Table:
         rest = len(style.families) - _FAMILIES_SHOWN
         others = [""] * (3 if style.reference is not None else 2)
         table.add_row("", *others, Text(f"and {rest} smaller {'one' if rest == 1 else 'ones'}", "dim"))
+    return table
+
+
+def _templates_table(templates: Templates, corpus: Corpus) -> Table:
+    table = _table("Template of", "Share")
+    table.add_column("Wording", ratio=1)
+    for name, templated in (("prompts", templates.prompts), ("responses", templates.responses)):
+        for template in templated.templates[:_TEMPLATES_SHOWN]:
+            example = address(corpus.id(corpus.responses["row"][template.examples[0]]), 30)
+            wording = Text.assemble((one_line(template.pattern, 160), "cyan"), (f"  such as {example}", "dim"))
+            table.add_row(name, per_cent(template.share), wording)
+        if (rest := len(templated.templates) - _TEMPLATES_SHOWN) > 0:
+            table.add_row("", "", Text(f"and {rest:,} more", "dim"))
     return table
 
 

@@ -1,4 +1,4 @@
-"""Style as one HTML page: the families and their exemplars, a map, length against what was asked for, and the outputs.
+"""Style as one HTML page: families and their exemplars, templates, a map, length against what was asked for, and outputs.
 
 Neither families nor kinds of word are told by colour alone: a family has a mark of its own shape and its number, and words
 of style have lines of their own beneath them. Text is cut, and a sample drawn, where a page would grow too large; the page
@@ -36,12 +36,15 @@ from reports.style import (
     sentence_of_copying,
     sentence_of_drawn,
     strength_words,
+    templates_sentence,
     trait_name,
 )
 
 if TYPE_CHECKING:
     from audit.style.build import Style
     from audit.style.copying import Copying, Drawn, FamilyCopied, OutputCopied, Rate, TraitMoved
+    from audit.style.measured import MeasuredStyle
+    from audit.style.templates import Template, Templated
 
 __all__ = ["style_html"]
 
@@ -50,6 +53,7 @@ _DETAIL = ((4000, 50, 40, 1000), (3000, 30, 20, 600), (2000, 12, 10, 400), (500,
 _PROMPT_CHARACTERS = 500
 _N_NEAREST = 3
 _N_COPIED = 12
+_N_TEMPLATES = 20  # of the prompts, and of the responses
 
 _KINDS = {
     StyleKind.OPENER: "opens the answer",
@@ -158,15 +162,24 @@ class _Output:
     nearest: tuple[_Near, ...]
 
 
-def style_html(style: Style, corpus: Corpus, copying: Copying | None = None, name: str = "") -> bytes:
+@dataclass(frozen=True, slots=True)
+class _Sided:
+    """The templates of prompts or of responses, the first ones each with a row that has it."""
+
+    name: str
+    templated: Templated
+    listed: tuple[tuple[Template, Row], ...]
+
+
+def style_html(measured: MeasuredStyle, corpus: Corpus, name: str = "") -> bytes:
     """The page, as UTF-8; equal results give equal bytes.
 
     Args:
-        style: The families of the dataset.
+        measured: The style of the dataset, and of outputs where any were given.
         corpus: The rows.
-        copying: What was measured on outputs, where any were given.
         name: Of the dataset.
     """
+    style, templates, copying = measured.style, measured.templates, measured.copying
     page = b""
     for n_points, n_families, n_outputs, characters in _DETAIL:
         views = family_views(style, corpus, n_families)
@@ -180,6 +193,11 @@ def style_html(style: Style, corpus: Corpus, copying: Copying | None = None, nam
             copying_sentence="" if copying is None else sentence_of_copying(copying),
             drawn_sentence="" if copying is None or copying.drawn is None else sentence_of_drawn(copying.drawn),
             families=_families(corpus, views, characters),
+            templates_sentence=templates_sentence(templates),
+            templates=[
+                _Sided("prompts", templates.prompts, _listed(corpus, templates.prompts)),
+                _Sided("responses", templates.responses, _listed(corpus, templates.responses)),
+            ],
             n_cast=sum(family.n for family in style.families),
             map=map_view(style, n_points),
             lengths=length_view(style, n_points),
@@ -197,6 +215,11 @@ def style_html(style: Style, corpus: Corpus, copying: Copying | None = None, nam
         if len(page) <= MAX_PAGE_BYTES:
             break
     return page
+
+
+def _listed(corpus: Corpus, templated: Templated) -> tuple[tuple[Template, Row], ...]:
+    rows = corpus.responses["row"]
+    return tuple((template, corpus.row(rows[template.examples[0]])) for template in templated.templates[:_N_TEMPLATES])
 
 
 def _families(corpus: Corpus, views: Sequence[FamilyView], characters: int) -> list[_Family]:

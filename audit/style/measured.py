@@ -1,4 +1,4 @@
-"""What `tunescope style` measures, in one call: the families of a run, and which answers of a model copy them."""
+"""What `tunescope style` measures, in one call: the families and templates of a run, and which answers of a model copy them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from audit.responses import read_responses
 from audit.rundir import Run
 from audit.style.build import Style, load_style
 from audit.style.copying import Copying, Output, measure_copying
+from audit.style.templates import Templates, templates_of
 
 __all__ = ["MeasuredStyle", "measure_style"]
 
@@ -22,10 +23,12 @@ class MeasuredStyle:
 
     Attributes:
         style: The families of the dataset.
+        templates: The wording that its prompts share, and its responses.
         copying: What was measured on outputs; `None` where none were given.
     """
 
     style: Style
+    templates: Templates
     copying: Copying | None
 
 
@@ -36,7 +39,7 @@ def measure_style(
     null_responses: Sequence[Path] = (),
     progress: Callable[[str, int, int], None] = lambda stage, number, total: None,
 ) -> MeasuredStyle:
-    """The families of a run, and which answers are cast from them.
+    """The families and templates of a run, and which answers are cast from them.
 
     Args:
         run: The run, made with families.
@@ -53,17 +56,20 @@ def measure_style(
         given = "base responses" if base_responses is not None else "null responses"
         raise InputError(f"{given} alone", remedy="give the tuned model's answers too, with --responses")
     corpus = run.corpus  # says so where the run holds no text
-    n_stages = 1 if responses is None else 3
+    n_stages = 2 if responses is None else 4
     progress("reading the families", 1, n_stages)
     style = load_style(run.path)
+    progress("looking for templates", 2, n_stages)
+    templates = templates_of(corpus)
     if responses is None:
-        return MeasuredStyle(style, None)
-    progress("reading the answers", 2, n_stages)
+        return MeasuredStyle(style, templates, None)
+    progress("reading the answers", 3, n_stages)
     outputs = _outputs(responses)
     base = None if base_responses is None else _outputs(base_responses)
     null = [_outputs(path) for path in null_responses]
-    progress("comparing", 3, n_stages)
-    return MeasuredStyle(style, measure_copying(style, Materials(run.path, corpus), outputs, base, null))
+    progress("comparing", 4, n_stages)
+    copying = measure_copying(style, Materials(run.path, corpus), outputs, base, null)
+    return MeasuredStyle(style, templates, copying)
 
 
 def _outputs(path: Path) -> list[Output]:

@@ -18,7 +18,9 @@ from audit.style.build import Style
 from audit.style.copying import Copying, Drawn, FamilyCopied, NearRow, Output, OutputCopied, TraitMoved
 from audit.style.families import Assigned, Family
 from audit.style.lexicon import StyleKind
+from audit.style.measured import MeasuredStyle
 from audit.style.mixture import Rate
+from audit.style.templates import Template, Templated, Templates
 from audit.summary import Skipped
 from reports.families import families_sentence, length_view, lift_words, map_view
 from reports.html import audit_html
@@ -108,6 +110,16 @@ def made_copying(style: Style, texts: list[str], *, base: bool = True, null: boo
     )
 
 
+def made_templates(pattern: str = "Here are three things to know of <…>", n: int = 3) -> Templates:
+    """Templates of the prompts, and one of the responses."""
+    of_prompts = tuple(Template(f"{pattern} {number}", 9 - number, (9 - number) / 40, (0, 2)) for number in range(n))
+    return Templates(Templated(of_prompts, 24, 40), Templated((Template(pattern, 4, 0.1, (1,)),) if n else (), 4 * bool(n), 40))
+
+
+def measured(style: Style, copying: Copying | None = None, templates: Templates | None = None) -> MeasuredStyle:
+    return MeasuredStyle(style, templates or made_templates(), copying)
+
+
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> Corpus:
     return hostile_audit(tmp_path_factory.mktemp("hostile")).corpus
@@ -125,7 +137,7 @@ def printed(renderable, width: int = 100) -> str:
 
 
 def test_families_on_the_terminal(style, corpus) -> None:
-    text = printed(style_report(replace(style, reference="human.jsonl", looked_at=np.arange(100)), corpus))
+    text = printed(style_report(measured(replace(style, reference="human.jsonl", looked_at=np.arange(100))), corpus))
     assert text.splitlines()[0] == "3 families hold 38.0 % of the 100 responses that were looked at."
     assert re.search(r'0 +25 % +– +40 +begins with "Here are"; numbered list', text)
     assert "<…>" in text
@@ -135,8 +147,8 @@ def test_families_on_the_terminal(style, corpus) -> None:
 def test_lift_is_shown_only_with_a_reference(style, corpus) -> None:
     lifted = replace(style.families[0], reference_share=0.01, lift=25.4)
     with_reference = replace(style, families=(lifted, *style.families[1:]), reference="human.jsonl")
-    assert "25×" in printed(style_report(with_reference, corpus))
-    assert "Lift" not in printed(style_report(style, corpus))
+    assert "25×" in printed(style_report(measured(with_reference), corpus))
+    assert "Lift" not in printed(style_report(measured(style), corpus))
     assert [lift_words(replace(lifted, lift=lift)) for lift in (None, 0.051, 4.14, 12.6, 2000.0)] == [
         "–",
         "0.051×",
@@ -158,7 +170,7 @@ def test_why_there_is_no_family(style) -> None:
 
 def test_copying_on_the_terminal(style, corpus) -> None:
     copying = made_copying(style, ["Here are three.", "One.", "Two.", "Here are four."])
-    text = printed(style_report(style, corpus, copying))
+    text = printed(style_report(measured(style, copying), corpus))
     assert "40 % (35 to 45) of 4 outputs are of a family; 5 % of the base model's and 6 % of null outputs." in text
     assert re.search(r"0 +25 % +40 % \(35 to 45\) +5 % +6 % +3\.2× \(1\.8 to 5\.6\)", text)
     assert (
@@ -172,12 +184,12 @@ def test_copying_on_the_terminal(style, corpus) -> None:
 
 def test_without_base_and_null_their_columns_are_left_out(style, corpus) -> None:
     copying = made_copying(style, ["Here are three.", "One."], base=False, null=False)
-    text = printed(style_report(style, corpus, copying))
+    text = printed(style_report(measured(style, copying), corpus))
     assert "of 2 outputs are of a family." in text
     assert "Base" not in text
     assert "Null" not in text
     assert "Change" not in text
-    page = style_html(style, corpus, copying).decode()
+    page = style_html(measured(style, copying), corpus).decode()
     assert "Base model</th>" not in page
     assert "By chance</th>" not in page
     assert "--base-responses" in page
@@ -187,8 +199,8 @@ def test_outputs_of_a_dataset_without_families(style, corpus) -> None:
     none = replace(made_style(corpus.responses.height, 0), too_few="too few rows")
     copying = made_copying(none, ["One."])
     assert sentence_of_copying(copying) == "1 output was looked at; there is no family to compare with."
-    assert "No families: too few rows." in printed(style_report(none, corpus, copying))
-    page = style_html(none, corpus, copying).decode()
+    assert "No families: too few rows." in printed(style_report(measured(none, copying), corpus))
+    page = style_html(measured(none, copying), corpus).decode()
     assert "No families: too few rows." in page
     assert 'id="copied"' not in page
     assert 'id="moved"' in page
@@ -198,8 +210,8 @@ def test_what_was_not_looked_at_is_told_once(style, corpus) -> None:
     skipped = Skipped("responses of other languages", "4 are not English")
     copying = replace(made_copying(style, ["One."]), skipped=(skipped,))
     told = replace(style, skipped=(skipped,), n_other_language=4)
-    assert printed(style_report(told, corpus, copying)).count("4 are not English") == 1
-    page = style_html(told, corpus, copying).decode()
+    assert printed(style_report(measured(told, copying), corpus)).count("4 are not English") == 1
+    page = style_html(measured(told, copying), corpus).decode()
     assert page.count("4 are not English") == 1
     assert "4 of other languages were not" in page
 
@@ -236,7 +248,7 @@ def test_the_least_likely_outputs_come_first() -> None:
 
 def test_terminal_shows_no_control_character(corpus) -> None:
     style = made_style(corpus.responses.height, 2, text="\x1b[31mred \u202egnp.exe [bold]")
-    text = printed(style_report(style, corpus, made_copying(style, list(ATTACKS))))
+    text = printed(style_report(measured(style, made_copying(style, list(ATTACKS))), corpus))
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
     assert "⟨ESC⟩[31m" in text
     assert "[bold]" in text
@@ -245,8 +257,8 @@ def test_terminal_shows_no_control_character(corpus) -> None:
 def test_json_by_its_schema_and_the_same_again(style, corpus) -> None:
     assert SCHEMA["$id"] == STYLE_SCHEMA
     copying = made_copying(style, list(ATTACKS))
-    made = style_json(style, corpus, copying)
-    assert made == style_json(style, corpus, made_copying(style, list(ATTACKS)))
+    made = style_json(measured(style, copying), corpus)
+    assert made == style_json(measured(style, made_copying(style, list(ATTACKS))), corpus)
     content = json.loads(made)
     Draft202012Validator(SCHEMA).validate(content)
     assert [output["response"] for output in content["outputs"]] == list(ATTACKS)
@@ -255,20 +267,20 @@ def test_json_by_its_schema_and_the_same_again(style, corpus) -> None:
     assert content["families"][0]["exemplars"][0]["row"]["index"] == corpus.id(first).index
     assert content["outputs"][0]["nearest"][0]["row_key"] == corpus.keys[first]
     assert content["any_family"]["family"] is None
-    Draft202012Validator(SCHEMA).validate(json.loads(style_json(style, corpus)))
+    Draft202012Validator(SCHEMA).validate(json.loads(style_json(measured(style), corpus)))
 
 
 def test_a_figure_that_is_no_number_is_null(style, corpus) -> None:
     copying = made_copying(style, ["One."])
     trait = replace(copying.shift[0], dataset=float("nan"), outputs=Rate(1.0, float("-inf"), float("inf")))
-    content = json.loads(style_json(style, corpus, replace(copying, shift=(trait,))))
+    content = json.loads(style_json(measured(style, replace(copying, shift=(trait,))), corpus))
     Draft202012Validator(SCHEMA).validate(content)
     assert content["shift"][0]["dataset"] is None
     assert content["shift"][0]["outputs"] == {"value": 1.0, "low": None, "high": None}
 
 
 def test_the_schema_refuses_what_is_none(style, corpus) -> None:
-    content = json.loads(style_json(style, corpus, made_copying(style, ["One."])))
+    content = json.loads(style_json(measured(style, made_copying(style, ["One."])), corpus))
     for change in ({"schema": "tunescope/style-2"}, {"families": [{}]}, {"outputs": [{}]}, {"dataset": {}}):
         assert not Draft202012Validator(SCHEMA).is_valid(content | change)
     del content["copied"]
@@ -279,7 +291,7 @@ def test_the_schema_refuses_what_is_none(style, corpus) -> None:
 def test_text_cannot_act_on_the_page(corpus, attack) -> None:
     style = made_style(corpus.responses.height, 3, text=attack, reference=attack or None)
     copying = made_copying(style, [attack or "x"] * 4)
-    page = style_html(style, corpus, replace(copying, skipped=(Skipped(attack, attack),)), attack).decode()
+    page = style_html(measured(style, replace(copying, skipped=(Skipped(attack, attack),))), corpus, attack).decode()
     assert page.count("<script>") == 1
     assert f"<script>{OWNED}" not in page
     assert "<img" not in page
@@ -288,14 +300,14 @@ def test_text_cannot_act_on_the_page(corpus, attack) -> None:
 
 
 def test_the_page_is_the_same_again(style, corpus) -> None:
-    rendered = render_style(style, corpus, made_copying(style, list(ATTACKS)), "hostile.jsonl")
+    rendered = render_style(measured(style, made_copying(style, list(ATTACKS))), corpus, "hostile.jsonl")
     assert sorted(rendered) == ["report.html", "report.json"]
-    assert rendered == render_style(style, corpus, made_copying(style, list(ATTACKS)), "hostile.jsonl")
+    assert rendered == render_style(measured(style, made_copying(style, list(ATTACKS))), corpus, "hostile.jsonl")
 
 
 def test_a_page_of_many_long_outputs_stays_small(corpus) -> None:
     style = made_style(corpus.responses.height, 5, text="so " * 50)
-    page = style_html(style, corpus, made_copying(style, ["However, it may be so. " * 2000] * 300))
+    page = style_html(measured(style, made_copying(style, ["However, it may be so. " * 2000] * 300)), corpus)
     assert len(page) <= MAX_PAGE_BYTES
     assert re.search(r"\d+ of 200 outputs of a family", page.decode())
     assert re.search(r"[\d,]+ characters not shown", page.decode())
@@ -330,7 +342,7 @@ def test_words_of_style_are_told_from_content() -> None:
 
 
 def test_every_kind_of_word_has_a_style_and_a_name_in_the_legend(style, corpus) -> None:
-    page = style_html(style, corpus).decode()
+    page = style_html(measured(style), corpus).decode()
     for kind in StyleKind:
         if kind is not StyleKind.CONTENT:
             assert f'<span class="w {kind.name.lower()}">{kind.value}</span>' in page
@@ -377,3 +389,31 @@ def test_length_against_need() -> None:
     assert lengths.n == lengths.n_drawn == 6
     silent = length_view(replace(style, words=np.zeros(6, np.int32)), 100)
     assert silent is None
+
+
+def test_templates_are_listed_with_the_wording_that_they_share(style, corpus) -> None:
+    report = printed(style_report(measured(style, templates=made_templates(n=5)), corpus))
+    assert "5 templates make 60.0 % of the 40 prompts; 1 template makes 10.0 % of the 40 responses." in report
+    assert re.search(r"prompts +22 % +Here are three things to know of <…> 0 +such as", report)
+    assert "and 2 more" in report
+    content = json.loads(style_json(measured(style, templates=made_templates(n=5)), corpus))
+    Draft202012Validator(SCHEMA).validate(content)
+    assert [template["texts"] for template in content["templates"]["prompts"]["templates"]] == [9, 8, 7, 6, 5]
+    assert content["templates"]["responses"]["of_a_template"] == 4
+    page = style_html(measured(style, templates=made_templates(n=25)), corpus).decode()
+    assert "the 20 largest of 25" in page
+
+
+def test_templates_of_hostile_texts_are_harmless(style, corpus) -> None:
+    for attack in ATTACKS:
+        found = measured(style, templates=made_templates(attack))
+        page = style_html(found, corpus).decode()
+        assert f"<script>{OWNED}" not in page
+        assert "<img src=x" not in page
+        assert "\x1b" not in printed(style_report(found, corpus))
+
+
+def test_a_dataset_without_templates_says_so(style, corpus) -> None:
+    found = measured(style, templates=made_templates(n=0))
+    assert "No template was found" in printed(style_report(found, corpus))
+    assert "No template was found" in style_html(found, corpus).decode()

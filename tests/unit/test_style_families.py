@@ -21,6 +21,7 @@ from audit.style.copying import Copying, Output, measure_copying
 from audit.style.families import Assigned, Centres, Family, alikeness, exemplars_of, held_against, mean_cosine
 from audit.style.features import TRAITS
 from audit.style.marks import describe
+from audit.style.measured import measure_style
 from audit.style.mixture import Placed, jackknife, mixture_weights
 from tests.benchmarks.style.planted import MOULDS, planted_rows
 from tests.conftest import jsonl, no_reports
@@ -321,3 +322,31 @@ def test_few_of_what_no_response_has_is_no_description() -> None:
     openers = pl.Series([f"word {number}" for number in range(40)])
     assert describe(np.arange(20), {}, openers, unexplained, usual, 1.0) == ("fewer words in a sentence than others", ())
     assert "equals signs" in describe(np.arange(20), {}, openers, -unexplained, usual, 1.0)[0]
+
+
+def test_templates_of_prompts_and_responses_are_found_with_their_rows(tmp_path: Path) -> None:
+    things = [
+        f"{first}{last}"
+        for first in "Sker Hol Tar Qui Vel Bir Mer Ans Thra Dun".split()
+        for last in "ry m row ll n den wick ham ton by ness ford".split()
+    ]
+    rows = [
+        {
+            "prompt": f"Tell me the opening hours of the old harbour office at {thing} please."
+            if number % 2
+            else f"{thing}: {'why ' * (number % 7)}does number {number * 37 % 101} of the {number * 53 % 89} boats leave?",
+            "response": f"It is {number * 91 % 97} o'clock, or {number * 17 % 83}." if number else "",
+        }
+        for number, thing in enumerate(things)
+    ]
+    run = _run(tmp_path, rows)
+    found = measure_style(run).templates
+    first = found.prompts.templates[0]
+    assert "opening hours of the old harbour office at <…>" in first.pattern
+    assert first.n == 60
+    assert first.share == 0.5
+    assert len(first.examples) == 3
+    assert {number % 2 for number in first.examples} == {1}
+    assert found.prompts.n_templated == sum(template.n for template in found.prompts.templates)
+    assert found.responses.n_texts == 119
+    assert all(0 not in template.examples for template in found.responses.templates)

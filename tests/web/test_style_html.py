@@ -10,7 +10,7 @@ import pytest
 from reports.html import audit_html
 from reports.style_html import style_html
 from tests.hostile import ATTACKS, SCRIPT, hostile_audit
-from tests.unit.test_report_style import made_copying, made_style
+from tests.unit.test_report_style import made_copying, made_style, made_templates, measured
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium")
@@ -39,10 +39,14 @@ def reports(tmp_path_factory) -> dict[str, str]:
     plain = made_style(n, 3)
     none = made_style(n, 0, too_few="90 responses, of 200 that it takes")
     pages = {
-        "hostile": style_html(hostile, audited.corpus, made_copying(hostile, list(ATTACKS)), SCRIPT),
-        "plain": style_html(plain, audited.corpus, made_copying(plain, [PLAIN] * 3), "tides.jsonl"),
-        "alone": style_html(plain, audited.corpus, None, "tides.jsonl"),
-        "none": style_html(none, audited.corpus, None, "tides.jsonl"),
+        "hostile": style_html(
+            measured(hostile, made_copying(hostile, list(ATTACKS)), made_templates(f"{SCRIPT} {'a' * 300}")),
+            audited.corpus,
+            SCRIPT,
+        ),
+        "plain": style_html(measured(plain, made_copying(plain, [PLAIN] * 3)), audited.corpus, "tides.jsonl"),
+        "alone": style_html(measured(plain), audited.corpus, "tides.jsonl"),
+        "none": style_html(measured(none), audited.corpus, "tides.jsonl"),
         "audit": audit_html(*audited, hostile),
     }
     for name, page in pages.items():
