@@ -176,7 +176,7 @@ def sentence_of_drawn(drawn: Drawn) -> str:
     if drawn.base is not None:
         beside.append(f"of the base model's {rate_words(drawn.base)}")
     if drawn.null:
-        beside.append(f"of null models' {', '.join(map(rate_words, drawn.null))}")
+        beside.append(", ".join(f"of {one_line(name, 40)} {rate_words(rate)}" for name, rate in drawn.null.items()))
     said = f"{rate_words(drawn.outputs)} of the outputs are as if drawn from the dataset's forms"
     more = f": {excess_words(drawn)} above the mean of these" if beside else ""
     return f"{said}{'; ' + '; '.join(beside) if beside else ''}{more}."
@@ -292,7 +292,7 @@ def _drawn_json(drawn: Drawn) -> Mapping[str, object]:
     return {
         "outputs": _rate_json(drawn.outputs),
         "base": _rate_json(drawn.base),
-        "null": [_rate_json(rate) for rate in drawn.null],
+        "null": [{"name": name, **(_rate_json(rate) or {})} for name, rate in drawn.null.items()],
         "excess": _rate_json(drawn.excess),
     }
 

@@ -39,6 +39,7 @@ from reports.style import (
     templates_sentence,
     trait_name,
 )
+from reports.visible import one_line
 
 if TYPE_CHECKING:
     from audit.style.build import Style
@@ -278,7 +279,7 @@ def _drawn(drawn: Drawn) -> list[tuple[str, str, _Bar]]:
     named = [("the outputs", "ours", drawn.outputs)]
     if drawn.base is not None:
         named.append(("the base model's", "base", drawn.base))
-    named += [(f"null outputs, file {number}", "base", rate) for number, rate in enumerate(drawn.null, start=1)]
+    named += [(f"null outputs, {one_line(name, 40)}", "base", rate) for name, rate in drawn.null.items()]
     most = max(rate.high for _, _, rate in named) or 1.0
     return [(name, style, _bar(rate, most, rate_words(rate))) for name, style, rate in named]
 

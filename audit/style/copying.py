@@ -7,8 +7,9 @@ their place; without either, shares are printed alone and called that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import polars as pl
@@ -135,13 +136,13 @@ class Drawn:
         outputs: Of the tuned model's outputs, all the others being the null.
         base: Of the base model's, in the same way: the tuned model's are among its null. If no model copied, all would be
             alike. `None` without base outputs.
-        null: Of each file of null outputs, in the same way.
+        null: Of each file of null outputs, in the same way, by its name.
         excess: `outputs` less the mean of the others.
     """
 
     outputs: Rate
     base: Rate | None
-    null: tuple[Rate, ...]
+    null: Mapping[str, Rate]
     excess: Rate
 
 
@@ -175,7 +176,7 @@ def measure_copying(
     materials: Materials,
     outputs: Sequence[Output],
     base: Sequence[Output] | None = None,
-    null: Sequence[Sequence[Output]] = (),
+    null: Mapping[str, Sequence[Output]] = MappingProxyType({}),
 ) -> Copying:
     """Hold a model's outputs against the style of a dataset.
 
@@ -184,7 +185,7 @@ def measure_copying(
         materials: Its rows.
         outputs: The tuned model's.
         base: The base model's; where they answer the same prompts, changes are taken prompt by prompt.
-        null: Outputs of models that never saw the dataset, one sequence for each.
+        null: Outputs of models that never saw the dataset, by the name of the file or the model.
 
     Raises:
         MissingDependencyError: The encoder of the run is not on this machine.
@@ -195,8 +196,9 @@ def measure_copying(
     untuned = None if base is None else _Texts.of("base output", base, units, skipped)
     if untuned is not None and not untuned.outputs:
         untuned = None
-    others = [_Texts.of(f"null output of file {place}", of, units, skipped) for place, of in enumerate(null, start=1)]
-    others = [texts for texts in others if texts.outputs]
+    named = {name: _Texts.of(f"null output of {name}", of, units, skipped) for name, of in null.items()}
+    named = {name: texts for name, texts in named.items() if texts.outputs}
+    others = list(named.values())
     n_null = sum(len(texts.outputs) for texts in others)
     shift = _shift(style, materials, tuned, untuned)
     counts = (len(tuned.outputs), len(untuned.outputs) if untuned else 0, n_null)
@@ -225,7 +227,7 @@ def measure_copying(
     return Copying(
         tuple(ranked),
         families[0],
-        _drawn(style, [texts.placed(assigned[id(texts)]) for texts in models], has_base=untuned is not None),
+        _drawn(style, [texts.placed(assigned[id(texts)]) for texts in models], list(named)),
         _each(style, tuned, vectors, assigned[id(tuned)], others),
         shift,
         *counts,
@@ -268,7 +270,7 @@ class _Texts:
 
 def _counted(n: int, name: str) -> str:
     """So many outputs of some kind: `3 base outputs`."""
-    return f"{n:,} {name if n == 1 else name.replace('output', 'outputs')}"
+    return f"{n:,} {name if n == 1 else name.replace('output', 'outputs', 1)}"
 
 
 def _n_alike(tuned: _Texts, others: Sequence[_Texts]) -> float:
@@ -347,13 +349,13 @@ def _rate(value: float, resampled: NDArray[np.float64]) -> Rate:
     return Rate(value, float(low), float(high))
 
 
-def _drawn(style: Style, models: Sequence[Placed], *, has_base: bool) -> Drawn | None:
+def _drawn(style: Style, models: Sequence[Placed], null: Sequence[str]) -> Drawn | None:
     """What part of outputs is as if drawn from the dataset; `None` with few outputs, or none of other models.
 
     Args:
         style: Of the dataset.
-        models: The tuned model's outputs, those of every null file, and last the base model's.
-        has_base: Whether there are the last ones.
+        models: The tuned model's outputs, those of every null file, and last the base model's, if any.
+        null: The names of the null files.
     """
     if len(models) < 2 or style.centres is None or min(len(model.unit) for model in models) < _MIN_DRAWN:
         return None
@@ -371,9 +373,9 @@ def _drawn(style: Style, models: Sequence[Placed], *, has_base: bool) -> Drawn |
         return np.array([*drawn, drawn[0] - np.mean(drawn[1:])])
 
     *drawn, excess = jackknife(np.unique(models[0].unit), measure)
-    ours, *null = (Rate(value, max(low, 0.0), min(high, 1.0)) for value, low, high in drawn)
-    base = null.pop() if has_base else None
-    return Drawn(ours, base, tuple(null), Rate(*excess))
+    ours, *others = (Rate(value, max(low, 0.0), min(high, 1.0)) for value, low, high in drawn)
+    base = others.pop() if len(others) > len(null) else None
+    return Drawn(ours, base, dict(zip(null, others, strict=True)), Rate(*excess))
 
 
 def _each(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,8 @@ def measure_style(
     progress("reading the answers", 3, n_stages)
     outputs = _outputs(responses)
     base = None if base_responses is None else _outputs(base_responses)
-    null = [_outputs(path) for path in null_responses]
+    names = Counter(path.name for path in null_responses)
+    null = {path.name if names[path.name] == 1 else str(path): _outputs(path) for path in null_responses}
     progress("comparing", 4, n_stages)
     copying = measure_copying(style, Materials(run.path, corpus), outputs, base, null)
     return MeasuredStyle(style, templates, copying)

@@ -85,7 +85,7 @@ def made_copying(style: Style, texts: list[str], *, base: bool = True, null: boo
         outputs.append(OutputCopied(Output(f"{number} {SCRIPT}", f"Who? {SCRIPT}", text), family, 0.9, nearest, p))
     n_of = [sum(output.family == family.number for output in outputs) for family in style.families]
     before, after = Rate(0.05, 0.03, 0.08), Rate(0.4, 0.35, 0.45)
-    of_null = (Rate(0.01, 0, 0.04), Rate(0.02, 0, 0.05)) if null else ()
+    of_null = {"one.jsonl": Rate(0.01, 0, 0.04), "<b>two</b>": Rate(0.02, 0, 0.05)} if null else {}
     n_base, n_null = len(texts) if base else 0, 99 if null else 0
 
     def copied(number: int, n: int, share: float) -> FamilyCopied:
@@ -175,7 +175,7 @@ def test_copying_on_the_terminal(style, corpus) -> None:
     assert re.search(r"0 +25 % +40 % \(35 to 45\) +5 % +6 % +3\.2× \(1\.8 to 5\.6\)", text)
     assert (
         "40 % (35 to 45) of the outputs are as if drawn from the dataset's forms; of the base model's 5 % (3 to 8); "
-        "of null models' 1 % (0 to 4), 2 % (0 to 5): 38 points (−1 to 50) above the mean of these."
+        "of one.jsonl 1 % (0 to 4), of <b>two</b> 2 % (0 to 5): 38 points (−1 to 50) above the mean of these."
     ) in " ".join(text.split())
     assert re.search(r"words in an answer +61\.5 +30 +60 +\+30 \(\+25 to \+35\)", text)
     assert re.search(r"discourse markers, per 100 words +1\.25 +1 +1\.2 +\+0\.2 \(−0\.1 to \+0\.5\)", text)

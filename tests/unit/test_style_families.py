@@ -215,7 +215,7 @@ def _measured(planted: Run, style: Style, outputs: list[Output], **others: objec
 
 def test_outputs_that_copy_a_mould_are_of_its_family(planted: Run, style: Style) -> None:
     family, _ = _family_of(style, "steps")
-    others = [_outputs("plain", 8) + _outputs("hedged", 8), _outputs("winding", 9) + _outputs("letter", 9)]
+    others = {"one": _outputs("plain", 8) + _outputs("hedged", 8), "two": _outputs("winding", 9) + _outputs("letter", 9)}
     copied = _measured(planted, style, _outputs("steps", 7) + _outputs("steps", 17), null=others)
     first = copied.families[0]
     assert first.family == family.number
@@ -227,7 +227,8 @@ def test_outputs_that_copy_a_mould_are_of_its_family(planted: Run, style: Style)
     near = ROWS["mould"].to_numpy()[[output.nearest[0].response for output in copied.outputs]]
     assert (near == NAMES.index("steps")).mean() > 0.9
     assert copied.drawn is not None
-    assert copied.drawn.outputs.value > max(rate.value for rate in copied.drawn.null) - 1e-9
+    assert list(copied.drawn.null) == ["one", "two"]
+    assert copied.drawn.outputs.value > max(rate.value for rate in copied.drawn.null.values()) - 1e-9
 
 
 def test_without_other_models_shares_stand_alone(planted: Run, style: Style) -> None:
