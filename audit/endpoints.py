@@ -72,7 +72,7 @@ class ChatClient:
                 f"{endpoint.url!r} is no address of an endpoint", remedy="give one such as http://127.0.0.1:8000/v1"
             )
         # The package takes any text for a key; servers without keys do not look at it.
-        self._key = "none" if endpoint.key_env is None else os.environ.get(endpoint.key_env, "")
+        self._key = "none" if endpoint.key_env is None else os.environ.get(endpoint.key_env, "").strip()
         if not self._key:
             raise InputError(
                 f"the environment variable {endpoint.key_env} is not set",
@@ -192,8 +192,11 @@ class ChatClient:
                 named = "name its variable" if self.endpoint.key_env is None else f"check what {self.endpoint.key_env} holds"
                 return self._error("the endpoint refuses the key", why, named)
             case 404:
-                return self._error(
-                    f"no model {self.endpoint.model!r} there", why, "check the model's name, and /v1 in the address"
+                return InputError(
+                    f"no such address, or no model {self.endpoint.model!r} there",
+                    where=f"{self.endpoint.url.rstrip('/')}/chat/completions",
+                    why=why,
+                    remedy="check /v1 in the address, and the model's name",
                 )
             case 400 | 413 | 422:
                 return RefusedError(
@@ -215,7 +218,8 @@ class ChatClient:
     def _line(self, text: str) -> str:
         """A text as a short line, without the key."""
         if self.endpoint.key_env is not None:
-            text = text.replace(self._key, "…")
+            for written in (self._key, json.dumps(self._key)[1:-1]):  # as it is, and within JSON
+                text = text.replace(written, "…")
         return " ".join(text.split())[:300]
 
 

@@ -38,6 +38,7 @@ __all__ = [
 _WIDTH, _HEIGHT = 1000, 620
 _SIDE = 620
 _ASIDE = 0.1
+_MOST_LIFT = 100  # beyond, the reference has too few of a family to say by how much
 _RATIO_TICKS = (("⅛", 1 / 8), ("¼", 1 / 4), ("½", 1 / 2), ("1", 1.0), ("2", 2.0), ("4", 4.0), ("8", 8.0))
 _TICKS = (1, 10, 100, 1_000, 10_000)
 # Words given for each word that the instruction calls for.
@@ -183,9 +184,11 @@ def families_sentence(style: Style) -> str:
 
 
 def lift_words(family: Family) -> str:
-    """How much more frequent a family is than in the reference; a dash without one."""
+    """How much more frequent a family is than in the reference, which can show so much only; a dash without one."""
     if family.lift is None:
         return "–"
+    if family.lift > _MOST_LIFT:
+        return f"over {_MOST_LIFT}×"
     return f"{family.lift:.2g}×" if family.lift < 10 else f"{family.lift:,.0f}×"
 
 

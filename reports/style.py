@@ -37,6 +37,7 @@ __all__ = [
     "family_name",
     "figure_words",
     "left_out_of_style",
+    "nearness_sentence",
     "rate_words",
     "sentence_of_copying",
     "sentence_of_drawn",
@@ -51,6 +52,8 @@ STYLE_SCHEMA = "tunescope/style-1"
 """Name and version of the format, the schema's `$id`; a field may be added to a version, none is changed or removed."""
 
 _FAMILIES_SHOWN = 10
+_COPIED_SHOWN = 6
+_RARE = 0.05  # chance of an output as near
 _OUTPUTS_SHOWN = 5
 _TEMPLATES_SHOWN = 3  # of the prompts, and of the responses
 
@@ -75,7 +78,7 @@ def style_report(measured: MeasuredStyle, corpus: Corpus) -> RenderableType:
             parts.append(Text(sentence_of_drawn(copying.drawn), "bold"))
         parts.append(Text(sentence_of_copying(copying), "" if copying.drawn else "bold"))
         if copying.families:
-            parts += [Text(), _copying_table(copying)]
+            parts += [Text(), _copying_table(style, copying)]
         if copying.shift:
             parts += [Text(), _shift_table(copying.shift)]
         parts += list(_output_parts(copying, corpus))
@@ -133,6 +136,18 @@ def copied_first(copying: Copying) -> list[OutputCopied]:
     return sorted(
         of_a_family,
         key=lambda output: (output.family not in stands_out, 1.0 if output.p is None else output.p, -output.similarity),
+    )
+
+
+def nearness_sentence(copying: Copying) -> str:
+    """How many outputs lie nearer to the rows than null outputs do, beside what chance gives; empty without null outputs."""
+    chances = [output.p for output in copying.outputs if output.p is not None]
+    if not chances:
+        return ""
+    n_near, by_chance = sum(chance <= _RARE for chance in chances), _RARE * len(chances)
+    return (
+        f"{n_near:,} of {count(len(chances), 'output')} {'is' if n_near == 1 else 'are'} nearer to the dataset than "
+        f"{per_cent(1 - _RARE)} of null outputs of their length; {by_chance:,.0f} would be by chance."
     )
 
 
@@ -371,12 +386,14 @@ def _templates_table(templates: Templates, corpus: Corpus) -> Table:
     return table
 
 
-def _copying_table(copying: Copying) -> Table:
+def _copying_table(style: Style, copying: Copying) -> Table:
     has_base = any(copied.base is not None for copied in copying.families)
     has_null = any(copied.null is not None for copied in copying.families)
     table = _table("Family", "Rows", "Outputs (95 %)", *(("Base",) if has_base else ()), *(("Null",) if has_null else ()))
-    table.add_column("Times", justify="right")
-    for copied in copying.families[:_FAMILIES_SHOWN]:
+    table.add_column("Times", justify="right", no_wrap=True)
+    table.add_column("How it is written", ratio=1)
+    described = {family.number: family.description for family in style.families}
+    for copied in copying.families[:_COPIED_SHOWN]:
         table.add_row(
             str(copied.family),
             per_cent(copied.dataset),
@@ -384,8 +401,9 @@ def _copying_table(copying: Copying) -> Table:
             *(("–" if copied.base is None else per_cent(copied.base.value),) if has_base else ()),
             *(("–" if copied.null is None else per_cent(copied.null),) if has_null else ()),
             strength_words(copied.strength),
+            Text(one_line(described.get(copied.family, ""), 80)),
         )
-    if (rest := len(copying.families) - _FAMILIES_SHOWN) > 0:
+    if (rest := len(copying.families) - _COPIED_SHOWN) > 0:
         table.add_row("", "", Text(f"and {count(rest, 'other family', 'other families')}", "dim"))
     return table
 
@@ -422,7 +440,11 @@ def _output_parts(copying: Copying, corpus: Corpus) -> Iterator[RenderableType]:
         return
     yield Text()
     n_shown = min(_OUTPUTS_SHOWN, len(copied))
-    yield Text("The output that copies most" if n_shown == 1 else f"The {n_shown} outputs that copy most", "bold")
+    yield Text(
+        "The output of a family nearest to the rows" if n_shown == 1 else f"The {n_shown} outputs nearest to the rows", "bold"
+    )
+    if nearness := nearness_sentence(copying):
+        yield Text(nearness, "dim")
     for output in copied[:_OUTPUTS_SHOWN]:
         chance = "" if output.p is None else f", chance {per_cent(output.p)}"
         yield Text.assemble(

@@ -32,5 +32,7 @@ def share(part: int, whole: int) -> str:
 
 
 def per_cent(fraction: float) -> str:
-    """A fraction in per cent, two digits where it is small: `0.12 %`, `4.5 %`, `37 %`."""
+    """A fraction in per cent, two digits where it is small: `0.12 %`, `4.5 %`, `37 %`; `0 %` below a millionth."""
+    if fraction < 1e-6:
+        return "0 %"
     return f"{100 * fraction:.2g} %" if fraction < 0.1 else f"{100 * fraction:.0f} %"

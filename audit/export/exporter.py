@@ -20,6 +20,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import polars as pl
 
+from audit.checks import CHECKS
 from audit.errors import InputError
 from audit.export.control import Control, draw_control
 from audit.export.decisions import Choice, read_decisions
@@ -147,12 +148,14 @@ def plan_export(run: Run, request: ExportRequest) -> ExportPlan:
         blamed.append((name, size, read_blame(run, name)))
     decisions = read_decisions(run) if request.decisions else {}
     run_codes = [stage["name"] for stage in run.manifest["stages"] if "findings" in stage["facts"]]
+    not_looked_for = _not_looked_for(run, run_codes)
     selection = select_rows(
         run.findings,
         run.signals,
         decisions=decisions,
         codes=request.drop,
         run_codes=run_codes,
+        not_looked_for=not_looked_for,
         blamed=blamed,
         keep=[parse_keep(text) for text in request.keep],
         families=family_rows(run, [parse_family(text) for text in request.sample_families]),
@@ -172,10 +175,17 @@ def plan_export(run: Run, request: ExportRequest) -> ExportPlan:
             [replace(file, columns=_columns(run, file)) for file in files],
             request.mend,
             run_codes=run_codes,
+            not_looked_for=not_looked_for,
             kept=selection.kept,
             decided=[row for row, decision in decisions.items() if decision.choice is Choice.KEEP],
         )
     return ExportPlan(run, request, files, selection, controls, mends)
+
+
+def _not_looked_for(run: Run, run_codes: Collection[str]) -> dict[str, str]:
+    """The checks that the audit did not run, and why, as its summary has it."""
+    reasons = {code: skipped.why for skipped in run.summary.skipped for code in skipped.what.split(", ")}
+    return {check.code: reasons.get(check.code, "") for check in CHECKS if check.code not in run_codes}
 
 
 def write_export(

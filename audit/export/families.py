@@ -65,7 +65,7 @@ def parse_family(text: str) -> FamilyRule:
     """`N:SHARE` (0.1 or 10%) or `N:SHARE@SEED`.
 
     Raises:
-        InputError: It is neither.
+        InputError: It is neither, or the share is 0.
     """
     number, _, rest = text.partition(":")
     size, _, seed = rest.partition("@")
@@ -76,7 +76,12 @@ def parse_family(text: str) -> FamilyRule:
     if not number.isdecimal() or not 0 <= share < 1 or (seed and not seed.isdecimal()):
         raise InputError(
             f"--sample-family {text!r} is not known",
-            remedy="use N:SHARE or N:SHARE@SEED, with a family's number and a share below 1: 3:0.1 or 3:10%",
+            remedy="use N:SHARE or N:SHARE@SEED, with a family's number and a share above 0 and below 1: 3:0.1 or 3:10%",
+        )
+    if share == 0:
+        raise InputError(
+            f"--sample-family {text!r} would leave no row of the family",
+            remedy=f"give a share above 0, such as {number}:1%: the rows that show the family best stay first",
         )
     return FamilyRule(int(number), share, int(seed or 0))
 

@@ -21,11 +21,12 @@ from functools import partial
 
 import polars as pl
 
-from audit.config import member_of, unknown_name
+from audit.config import member_of
 from audit.corpus import Corpus, Row
 from audit.endpoints import ChatClient, Endpoint, RefusedError
 from audit.errors import InputError
 from audit.export.places import Change, Place, Read, find_place, fits
+from audit.export.selectors import check_codes
 from audit.export.survival import Fault, PlainWords, fault_of
 from audit.sources import Format, Message, SourceFile, Status, parse_row, read_records
 from audit.style.need import Kind, n_words, read_requests
@@ -44,7 +45,8 @@ __all__ = [
     "plan_mends",
 ]
 
-MEND_CODES = ("STY002", "STY004")
+_VERBOSE = "STY002"
+MEND_CODES = (_VERBOSE, "STY004")
 """Findings whose rows are mended unless others are named: verbose for the instruction, and a share of style words."""
 
 _FEWEST_WORDS = 12  # shorter answers have nothing to lose
@@ -68,6 +70,8 @@ _AGAIN = (
     "That cannot be used: {fault}. Shorten the answer again by the same rules, and reply with it between <answer> and"
     " </answer> alone."
 )
+_ECHOES = tuple(text.rpartition(". ")[2] for text in (_INSTRUCTION.rpartition("\n")[2], _AGAIN))
+"""The sentences that hold our own tags."""
 _ANSWER = re.compile(r"<answer>(.*)</answer>", re.DOTALL)
 _THINKING = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 _TAGS = re.compile(r"</?answer>|</?think>")
@@ -159,6 +163,7 @@ class Target:
         text: The response.
         place: Where it stands in its record.
         fits: Whether the record can hold another text there.
+        beyond: The part of the response that is beyond what was asked for, where a finding says so.
     """
 
     row: int
@@ -168,6 +173,7 @@ class Target:
     text: str
     place: Place
     fits: Callable[[str], bool]
+    beyond: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -261,6 +267,7 @@ def plan_mends(
     request: MendRequest,
     *,
     run_codes: Sequence[str],
+    not_looked_for: Mapping[str, str],
     kept: Iterable[int],
     decided: Iterable[int] = (),
 ) -> MendPlan:
@@ -272,19 +279,22 @@ def plan_mends(
         files: The audited files, with the columns that they were read by.
         request: What is to be mended.
         run_codes: The codes that the audit ran, to refuse others.
+        not_looked_for: Codes that it did not run, and why.
         kept: Rows that stay in the export; others are not looked at.
         decided: Rows that a person decided to keep: they stay as they are.
 
     Raises:
         InputError: A code was not part of the audit.
     """
-    named = _named_responses(corpus, findings, request.codes, run_codes, frozenset(kept))
+    codes = _codes(request, run_codes, not_looked_for)
+    named = _named_responses(corpus, findings, codes, frozenset(kept))
+    beyond = _beyond(findings)
     decided = frozenset(decided)
     rows = {row: corpus.row(row) for row in sorted({row for row, _ in named})}
     prompts = [_SPEAKER.sub("", "\n".join(_question(rows[row], turn))).strip() for row, turn in named]
     reads = _records(corpus, files, rows)
     targets, stay = [], []
-    for (row, turn), codes, wanted in zip(named, named.values(), read_requests(prompts), strict=True):
+    for (row, turn), of_response, wanted in zip(named, named.values(), read_requests(prompts), strict=True):
         content = rows[row]
         text = content.messages[turn].content
         why = _why_it_stays(content, turn, row in decided) or _STAYING_KINDS.get(wanted.kind, "")
@@ -300,10 +310,10 @@ def plan_mends(
             place = find_place(fields, content, turn, read)
             why = "" if place is not None else "no single text of the record holds it"
         if place is None:
-            stay.append(Unmended(row, turn, codes, Fault(why)))
+            stay.append(Unmended(row, turn, of_response, Fault(why)))
         else:
             holds = partial(_holds, fields, content, turn, place, read)
-            targets.append(Target(row, turn, codes, asked, text, place, holds))
+            targets.append(Target(row, turn, of_response, asked, text, place, holds, beyond.get((row, turn))))
     plain = PlainWords.of(corpus.responses["text"]) if targets else PlainWords(frozenset())
     return MendPlan(request, tuple(targets), tuple(stay), plain)
 
@@ -368,13 +378,33 @@ class _Reply:
     fault: Fault | None = None
 
 
+def _codes(request: MendRequest, run_codes: Sequence[str], not_looked_for: Mapping[str, str]) -> tuple[str, ...]:
+    """The codes whose rows are mended: those that are named; where none are, what the audit looked for of the usual."""
+    if request.codes != MEND_CODES:
+        check_codes(request.codes, run_codes, not_looked_for)
+        return request.codes
+    codes = tuple(code for code in MEND_CODES if code in run_codes)
+    if not codes:
+        raise InputError(
+            f"nothing to mend: {' and '.join(MEND_CODES)} were not looked for in this run",
+            remedy="audit again with --select STY, or name others with --mend-codes",
+        )
+    return codes
+
+
+def _beyond(findings: pl.DataFrame) -> dict[tuple[int, int], tuple[int, int]]:
+    """Where a response goes on beyond what was asked for, as STY002 has it."""
+    verbose = findings.filter((pl.col("code") == _VERBOSE) & pl.col("span_start").is_not_null())
+    return {
+        (row, turn): (start, end)
+        for row, turn, start, end in verbose.select("row", "turn", "span_start", "span_end").iter_rows()
+    }
+
+
 def _named_responses(
-    corpus: Corpus, findings: pl.DataFrame, codes: Sequence[str], run_codes: Sequence[str], kept: frozenset[int]
+    corpus: Corpus, findings: pl.DataFrame, codes: Sequence[str], kept: frozenset[int]
 ) -> dict[tuple[int, int], tuple[str, ...]]:
     """Responses that findings name, with the findings' codes; where one names a row, all of its responses."""
-    for code in codes:
-        if not code or not any(known.startswith(code) for known in run_codes):
-            raise unknown_name("check of this run", code, list(run_codes))
     found = pl.any_horizontal(pl.lit(value=False), *(pl.col("code").str.starts_with(code) for code in codes))
     of_codes = findings.filter(found).select("row", "turn", "code")
     turns = corpus.responses.select("row", response_turn="turn")
@@ -457,13 +487,17 @@ def _rewrite(client: ChatClient, target: Target, plain: PlainWords) -> _Reply:
 
 def _read(reply: str, target: Target, plain: PlainWords) -> tuple[str, Fault | None]:
     """The rewriting in a reply, and what is wrong with it."""
-    found = _ANSWER.search(_THINKING.sub("", reply))
+    said = _THINKING.sub("", reply)
+    on_one_line = " ".join(said.split())
+    if any(echo in on_one_line for echo in (*_ECHOES, _mark(target))):
+        return "", Fault("its reply repeats the request")
+    found = _ANSWER.search(said)
     if found is None:
         return "", Fault("its reply holds no <answer> and </answer>" if reply.strip() else "its reply is empty")
     text = _as_written(found[1], target.text)
     if _TAGS.search(text):
         return text, Fault("its reply holds several answers")
-    return text, fault_of(target.text, text, target.asked, plain)
+    return text, fault_of(target.text, text, target.asked, plain, target.beyond)
 
 
 def _as_written(text: str, before: str) -> str:
@@ -476,10 +510,15 @@ def _as_written(text: str, before: str) -> str:
     return before[:start] + text + before[start + len(stripped) :] if text else ""
 
 
+def _mark(target: Target) -> str:
+    """What stands around the texts of a request; a text cannot guess it."""
+    drawn = random.Random(json.dumps([target.asked, target.text]))
+    return f"<<{drawn.getrandbits(48):012x}>>"
+
+
 def _turns(target: Target) -> tuple[Message, ...]:
     """The request for one response: the same for the same texts, whatever else is mended."""
-    drawn = random.Random(json.dumps([target.asked, target.text]))
-    mark = f"<<{drawn.getrandbits(48):012x}>>"  # a text cannot guess it
+    mark = _mark(target)
     parts = (("Question", target.asked), ("Answer", target.text))
     material = "\n\n".join(f"{name}:\n{mark}\n{text}\n{mark}" for name, text in parts)
     # One turn: not every chat template takes a system message.

@@ -11,6 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 import polars as pl
@@ -21,7 +22,7 @@ from audit.export.decisions import Choice, Decision
 from audit.export.families import FamilyRows, surplus
 from audit.trace.model import BlamedRow
 
-__all__ = ["KeepRule", "Reason", "Selection", "parse_blame_q", "parse_blame_size", "parse_keep", "select_rows"]
+__all__ = ["KeepRule", "Reason", "Selection", "check_codes", "parse_blame_q", "parse_blame_size", "parse_keep", "select_rows"]
 
 # A cleaning that removes more than this also removes what the model needs; no share may ask for more.
 MOST_BLAMED_SHARE = 0.10
@@ -136,6 +137,28 @@ def parse_blame_size(text: str, n_rows: int) -> tuple[str, int]:
     return name, int(value) if value >= 1 else max(1, int(round(value * n_rows, 6)))  # 5.6 % of 125 is 7, not 6.99…
 
 
+def check_codes(codes: Sequence[str], run_codes: Sequence[str], not_looked_for: Mapping[str, str]) -> None:
+    """Refuse codes, or prefixes, that name no check that the audit ran.
+
+    Args:
+        codes: What is asked for.
+        run_codes: The codes that the audit ran.
+        not_looked_for: Codes that it did not, and why, where that is known.
+
+    Raises:
+        InputError: There is no such check, or the audit did not run it.
+    """
+    for code in codes:
+        if code and any(known.startswith(code) for known in run_codes):
+            continue
+        reasons = [why for known, why in not_looked_for.items() if code and known.startswith(code)]
+        if not reasons:
+            raise unknown_name("check of this run", code, list(run_codes))
+        raise InputError(
+            f"{code} was not looked for in this run", why=reasons[0], remedy="audit again with it, or leave it out here"
+        )
+
+
 def select_rows(
     findings: pl.DataFrame,
     signals: pl.DataFrame,
@@ -143,6 +166,7 @@ def select_rows(
     decisions: Mapping[int, Decision] | None = None,
     codes: Sequence[str] = (),
     run_codes: Sequence[str] = (),
+    not_looked_for: Mapping[str, str] = MappingProxyType({}),
     blamed: Sequence[tuple[str, int, Sequence[BlamedRow]]] = (),
     keep: Sequence[KeepRule] = (),
     families: Sequence[FamilyRows] = (),
@@ -155,6 +179,7 @@ def select_rows(
         decisions: What a person decided, by row.
         codes: Codes, or prefixes, whose findings drop a row.
         run_codes: The codes that the audit ran, to refuse others.
+        not_looked_for: Codes that it did not run, and why.
         blamed: Per trace its name, how many rows to drop, and its blamed rows, most blamed first.
         keep: Rules for the rows that are left, applied one after the other.
         families: Style families that may only have a share of what is left after all else.
@@ -162,9 +187,7 @@ def select_rows(
     Raises:
         InputError: A code was not part of the audit.
     """
-    for code in codes:
-        if not code or not any(known.startswith(code) for known in run_codes):
-            raise unknown_name("check of this run", code, list(run_codes))
+    check_codes(codes, run_codes, not_looked_for)
     reasons: dict[int, list[Reason]] = defaultdict(list)
     notes: list[str] = []
     protected = {row for row, decision in (decisions or {}).items() if decision.choice is Choice.KEEP}

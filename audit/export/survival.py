@@ -13,13 +13,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+from audit.shift.sentences import sentence_spans
 from audit.style.lexicon import EMPTY_WORDS, FUNCTION_WORDS, HEDGES, MARKERS, closing_phrase, opening_phrase
-from audit.style.need import n_words
+from audit.style.need import Kind, n_words, read_request
 
-__all__ = ["MOST_WORDS_SHARE", "Fault", "PlainWords", "fault_of"]
+__all__ = ["LEAST_KEPT_SHARE", "MOST_WORDS_SHARE", "Fault", "PlainWords", "fault_of"]
 
 MOST_WORDS_SHARE = 0.9
 """A shorter answer has at most this share of the words."""
+
+LEAST_KEPT_SHARE = 0.4
+"""A shorter answer keeps at least this share of the content words that the answer adds to what was asked; chosen, not
+measured: a mend that says less than that says something else, or nothing."""
 
 _MOST_OWN_SHARE = 0.4  # of its content words that stood neither in the answer nor in what was asked
 _QUOTED_CHARS = 60
@@ -32,6 +37,7 @@ _LIST_MARK = re.compile(r"(?m)^[ \t]*(?:\d{1,3}[.)]|[-*•+])[ \t]+")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _NUMBER = re.compile(r"(?:(?<![\w)\]])[-−])?\d+(?:[.,:/]\d+)*")
 _WORD = re.compile(r"\w[\w'’]*(?:-\w[\w'’]*)*")
+_TOKEN = re.compile(r"[^\W_]+")
 _POSSESSIVE = re.compile(r"['’]s?\Z")
 _SENTENCE_START = re.compile(r"(?:\A|[.!?:;…\n]|[-–—•*>|]\s)[\s\"'“”‘’()\[\]*_#>-]*\Z")
 _BEFORE_CHARS = 12
@@ -53,6 +59,8 @@ _NUMBER_WORDS = {
         start=2,
     )
 } | {"thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "seventy": "70", "eighty": "80", "ninety": "90"}
+_VERDICTS = frozenset({"yes", "no"})
+_ONE_THING = frozenset({Kind.FACT, Kind.YES_NO, Kind.CLASSIFY})
 _LARGE_NUMBERS = frozenset("hundred thousand million billion trillion dozen half".split())
 
 
@@ -93,7 +101,7 @@ class Fault:
         return f"{self.what}: {self.detail}" if self.detail else self.what
 
 
-def fault_of(before: str, after: str, asked: str, plain: PlainWords) -> Fault | None:
+def fault_of(before: str, after: str, asked: str, plain: PlainWords, beyond: tuple[int, int] | None = None) -> Fault | None:
     """Why a rewriting cannot take the place of an answer; `None` where it can.
 
     Args:
@@ -101,18 +109,21 @@ def fault_of(before: str, after: str, asked: str, plain: PlainWords) -> Fault | 
         after: The rewriting.
         asked: All that stood before the answer: what it says may be said again.
         plain: The dataset's plain words.
+        beyond: The part of the answer that is beyond what was asked for, where that is known: it need not be kept.
     """
     if not after.strip():
         return Fault("it is empty")
     if any(not (sign.isprintable() or sign in "\n\t\r") and sign not in before for sign in after):
         return Fault("it brings signs that are no text")
+    if not n_words(after):
+        return Fault("it holds no words", _quoted(after))
     if _ANNOUNCED.search(after) and not _ANNOUNCED.search(before):
         return Fault("it announces itself", _quoted(after.strip().splitlines()[0]))
     if _REFUSED.search(after) and not _REFUSED.search(before):
         return Fault("it refuses", _quoted(after))
     if n_words(after) > MOST_WORDS_SHARE * n_words(before):
         return Fault("it is not shorter by a tenth", f"{n_words(after)} words of {n_words(before)}")
-    return next(_lost_or_brought(before, after, asked, plain), None)
+    return next(_lost_or_brought(before, after, asked, plain), None) or _too_little(before, after, asked, beyond)
 
 
 def _lost_or_brought(before: str, after: str, asked: str, plain: PlainWords) -> Iterator[Fault]:
@@ -143,6 +154,39 @@ def _lost_or_brought(before: str, after: str, asked: str, plain: PlainWords) -> 
     own = sorted(word for word in content if word[:_STEM_CHARS] not in stems)
     if len(own) > _MOST_OWN_SHARE * len(content) or not (content or said <= words):
         yield Fault("most of it is new", _quoted(", ".join(own)))
+
+
+def _too_little(before: str, after: str, asked: str, beyond: tuple[int, int] | None) -> Fault | None:
+    """Whether too few of the words of matter are left that the answer adds to what was asked."""
+    said, known = _matter(after), _matter(asked) - _VERDICTS
+    wanted = before if beyond is None else f"{before[: beyond[0]]} {before[beyond[1] :]}"
+    own = next((matter for text in (wanted, before) if (matter := _matter(text) - known)), _matter(before))
+    is_cut_early = beyond is not None and not _matter(wanted) - known  # "The | pier is of oak", of which one word was asked for
+    kept = own & said
+    if len(kept) >= (min(1, len(own)) if is_cut_early else LEAST_KEPT_SHARE * len(own)) or (
+        kept & _first_matter(before, known) and _asks_for_one_thing(asked)
+    ):
+        return None
+    return Fault("it says too little of the answer", f"{len(kept)} of {len(own)} words of matter")
+
+
+def _asks_for_one_thing(asked: str) -> bool:
+    """A fact, a verdict, a class: one word can say it."""
+    return "yes or no" in asked.casefold() or read_request(asked).kind in _ONE_THING
+
+
+def _first_matter(text: str, known: frozenset[str]) -> frozenset[str]:
+    """What the first sentence adds to what was asked that adds something, an opening phrase apart."""
+    opening = opening_phrase(text)
+    text = text if opening is None else text[opening.end :]
+    return next((matter for start, end in sentence_spans(text) if (matter := _matter(text[start:end]) - known)), frozenset())
+
+
+@lru_cache(maxsize=8)
+def _matter(text: str) -> frozenset[str]:
+    """The stems of the words of a text that are no words of grammar or manner."""
+    words = _TOKEN.findall(_THOUSANDS.sub("", _LIST_MARK.sub("", text)).casefold())
+    return frozenset(word[:_STEM_CHARS] for word in words if word in _VERDICTS or word not in _ALWAYS_PLAIN)
 
 
 def _quoted(text: str) -> str:

@@ -7,14 +7,16 @@ their place; without either, shares are printed alone and called that.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from audit.errors import InputError
 from audit.languages import languages_of
 from audit.materials import Materials
 from audit.style.build import Style
@@ -36,7 +38,10 @@ _N_BINS = 6
 _N_RESAMPLES = 1_000
 _MOST_ROWS = 5_000  # of the dataset, whose traits are printed beside
 _SEED = 0
+_Z = 1.96  # of 95 %
 _MIN_ALIKE = 50
+_MIN_BESIDE = 20  # outputs of a model that the tuned model's are held against
+_SAME_MODEL = 0.9  # share of equal answers from which on two files are of one model
 _MIN_DRAWN = 100  # outputs of every model, below which a part drawn from the dataset has no interval to speak of
 _MIN_PAIRED = 0.5  # share of the prompts that base and tuned both answered, for a change prompt by prompt
 _ENGLISH = ("en", "")
@@ -68,7 +73,8 @@ class FamilyCopied:
         n_outputs: How many these are.
         base: Its share of the base model's outputs; `None` without any.
         null: Its share of null outputs of the outputs' lengths; `None` without any.
-        strength: log2 of the outputs' share over the null's, or else the base's; `None` without either.
+        strength: log2 of the outputs' share over the null's, or else the base's, half an output added to both; `None` without
+            either, or where no output is of the family.
     """
 
     family: int
@@ -185,34 +191,34 @@ def measure_copying(
         materials: Its rows.
         outputs: The tuned model's.
         base: The base model's; where they answer the same prompts, changes are taken prompt by prompt.
-        null: Outputs of models that never saw the dataset, by the name of the file or the model.
+        null: Outputs of models that never saw the dataset, by the name of the file or the model; each model once.
 
     Raises:
+        InputError: No output can be looked at, or null outputs are those of the tuned model, or of one another.
         MissingDependencyError: The encoder of the run is not on this machine.
     """
     skipped: list[Skipped] = []
     units: dict[str, int] = {}
+    _check_models({"the outputs": outputs} | {f"the null outputs of {name}": of for name, of in null.items()})
     tuned = _Texts.of("output", outputs, units, skipped)
-    untuned = None if base is None else _Texts.of("base output", base, units, skipped)
-    if untuned is not None and not untuned.outputs:
-        untuned = None
-    named = {name: _Texts.of(f"null output of {name}", of, units, skipped) for name, of in null.items()}
-    named = {name: texts for name, texts in named.items() if texts.outputs}
+    if not tuned.outputs:
+        why = "; ".join(f"{item.what}: {item.why}" for item in skipped) or "there are none"
+        raise InputError("no output can be looked at", why=why, remedy="give answers in English that are not empty")
+    untuned = None if base is None else _Texts.beside("base output", base, units, skipped)
+    beside = {name: _Texts.beside(f"null output of {name}", of, units, skipped) for name, of in null.items()}
+    named = {name: texts for name, texts in beside.items() if texts is not None}
     others = list(named.values())
     n_null = sum(len(texts.outputs) for texts in others)
     shift = _shift(style, materials, tuned, untuned)
     counts = (len(tuned.outputs), len(untuned.outputs) if untuned else 0, n_null)
-    if style.centres is None or not tuned.outputs:
+    if style.centres is None:
         if style.too_few:
             skipped.append(Skipped("copied families", style.too_few))
         return Copying((), None, None, (), shift, *counts, tuple(skipped))
     if not others and untuned is None:
-        skipped.append(
-            Skipped(
-                "strength of copying",
-                "neither base nor null outputs were given, and any model's outputs fall into some families",
-            )
-        )
+        none = "could be looked at" if null or base else "were given"
+        why = f"neither base nor null outputs {none}, and any model's outputs fall into some families"
+        skipped.append(Skipped("strength of copying", why))
     models = [tuned, *others, *([untuned] if untuned is not None else [])]
     vectors = {id(texts): style.vectors_of(texts.prompts, texts.texts, texts.features) for texts in models}
     assigned = {key: style.centres.assign(of_texts) for key, of_texts in vectors.items()}
@@ -223,7 +229,10 @@ def measure_copying(
     if others and _n_alike(tuned, others) < _MIN_ALIKE:
         few = f"only about {_n_alike(tuned, others):.0f} of them are as long as the outputs"
         skipped.append(Skipped("null outputs of every length", f"{few}: shares of the null are rough"))
-    ranked = sorted(families[1:], key=lambda copied: (-(copied.strength or copied.outputs).low, copied.family))
+    ranked = sorted(
+        families[1:],
+        key=lambda copied: (copied.strength is None, -(copied.strength or copied.outputs).low, copied.family),
+    )
     return Copying(
         tuple(ranked),
         families[0],
@@ -263,9 +272,32 @@ class _Texts:
             skipped.append(Skipped(_counted(n_other, name), "made for English; of another language"))
         return cls(kept, units)
 
+    @classmethod
+    def beside(cls, name: str, outputs: Sequence[Output], units: dict[str, int], skipped: list[Skipped]) -> _Texts | None:
+        """Those of another model; `None` where they are too few to hold anything against."""
+        texts = cls.of(name, outputs, units, skipped)
+        if len(texts.outputs) >= _MIN_BESIDE:
+            return texts
+        if texts.outputs:
+            why = f"too few to compare with; there have to be {_MIN_BESIDE}"
+            skipped.append(Skipped(_counted(len(texts.outputs), name), why))
+        return None
+
     def placed(self, assigned: Assigned) -> Placed:
         """For `mixture_weights`."""
         return Placed(assigned.centre, self.features.n_words, self.unit)
+
+
+def _check_models(models: Mapping[str, Sequence[Output]]) -> None:
+    """What one model says in two files is no null of its own."""
+    said = {name: {(output.prompt.strip(), output.response.strip()) for output in of} for name, of in models.items()}
+    for (name, these), (other, those) in itertools.combinations(said.items(), 2):
+        if len(these & those) > _SAME_MODEL * max(1, min(len(these), len(those))):
+            raise InputError(
+                f"{other} are {name}",
+                why="at least nine in ten answers are the same",
+                remedy="give answers of other models, those of each model once, in one file",
+            )
 
 
 def _counted(n: int, name: str) -> str:
@@ -276,7 +308,8 @@ def _counted(n: int, name: str) -> str:
 def _n_alike(tuned: _Texts, others: Sequence[_Texts]) -> float:
     """How many equally weighted null outputs those of like length are worth (Kish 1965)."""
     given = np.concatenate([texts.features.n_words for texts in others])
-    return 1 / float((_weights_of_lengths(tuned.features.n_words, given) ** 2).sum())
+    squares = float((_weights_of_lengths(tuned.features.n_words, given) ** 2).sum())
+    return 1 / squares if squares else 0.0
 
 
 def _family_copied(
@@ -296,30 +329,45 @@ def _family_copied(
     means = _resampled(inside, tuned.unit, n_units)
     base = null_share = strength = None
     beside: NDArray[np.float64] | None = None
+    n_beside = 0.0
     if untuned is not None:
         of_base = belongs(assigned[id(untuned)])
-        beside = _resampled(of_base, untuned.unit, n_units)
-        base = _rate(float(of_base.mean()), beside)
+        beside, n_beside = _resampled(of_base, untuned.unit, n_units), float(len(of_base))
+        base = _share(of_base, beside)
     if null:
         belonging = np.concatenate([belongs(assigned[id(texts)]) for texts in null])
         weights = _weights_of_lengths(tuned.features.n_words, np.concatenate([texts.features.n_words for texts in null]))
+        if not weights.any():
+            weights = np.full(len(weights), 1 / len(weights))
         null_share = float(weights @ belonging)
         beside = _resampled(belonging, np.concatenate([texts.unit for texts in null]), n_units, weights)
-    if beside is not None:
+        n_beside = 1 / float((weights**2).sum())
+    if beside is not None and inside.any():
         half = 0.5 / len(inside)  # so that no share is nothing at all
         over = null_share if null_share is not None else (base.value if base else 0.0)
+        if over == 0:  # resampling shows no spread: by what share could none of so many be (Jeffreys)
+            beside = np.random.default_rng(_SEED).beta(0.5, n_beside + 0.5, _N_RESAMPLES)
         with np.errstate(invalid="ignore"):
             ratios = np.log2((means + half) / (beside + half))
         strength = _rate(float(np.log2((inside.mean() + half) / (over + half))), ratios)
     dataset = style.assigned.family[style.looked_at]
     share = float((dataset >= 0).mean() if number < 0 else (dataset == number).mean())
-    return FamilyCopied(number, share, _rate(float(inside.mean()), means), int(inside.sum()), base, null_share, strength)
+    return FamilyCopied(number, share, _share(inside, means), int(inside.sum()), base, null_share, strength)
+
+
+def _share(inside: NDArray[np.float64], resampled: NDArray[np.float64]) -> Rate:
+    """A share with its interval; of none and of all, where resampling shows no spread, by Wilson (1927)."""
+    rate, n = _rate(float(inside.mean()), resampled), len(inside)
+    spread = _Z**2 / (n + _Z**2)
+    if rate.value == 0:
+        return replace(rate, high=max(rate.high, spread))
+    return replace(rate, low=min(rate.low, 1 - spread)) if rate.value == 1 else rate
 
 
 def _weights_of_lengths(wanted: NDArray[np.int32], given: NDArray[np.int32]) -> NDArray[np.float64]:
     """Weights, together 1, under which given lengths are spread over the wanted ones' quantiles; shape `(n_given,)`.
 
-    What no given length can stand for is shared out among the others.
+    What no given length can stand for is shared out among the others; where none can stand for any, all are 0.
     """
     edges = np.unique(np.quantile(wanted, np.linspace(0, 1, _N_BINS + 1)[1:-1]))
     of_wanted, of_given = np.digitize(wanted, edges), np.digitize(given, edges)

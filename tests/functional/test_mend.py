@@ -99,6 +99,8 @@ def test_a_dry_run_asks_nothing(tunescope: Command, folder: Path) -> None:
             ),
             "the environment variable NO_SUCH_KEY is not set",
         ),
+        (("--mend", "concise", "--mend-codes", "DUP001", "--dry-run"), "DUP001 was not looked for in this run (not selected)"),
+        (("--sample-family", "4:0"), "--sample-family '4:0' would leave no row of the family"),
         (("--sample-family", "x"), "--sample-family 'x' is not known"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -124,7 +125,6 @@ def test_an_endpoint_that_is_down_is_one_line(monkeypatch: pytest.MonkeyPatch) -
     ("said", "sentence"),
     [
         (Failure(401, "bad key"), "the endpoint refuses the key (status 401: "),
-        (Failure(404, "no such model"), "no model 'judge' there (status 404: "),
         (b"<html>welcome</html>", "the endpoint does not speak the chat protocol of OpenAI ("),
         (b'{"choices": []}', "the endpoint does not speak the chat protocol of OpenAI ("),
     ],
@@ -132,6 +132,14 @@ def test_an_endpoint_that_is_down_is_one_line(monkeypatch: pytest.MonkeyPatch) -
 def test_an_endpoint_that_cannot_be_used_is_said_in_a_line(said: Failure | bytes, sentence: str) -> None:
     with serve_chat(lambda request: said) as server:
         assert error_of(server.url).startswith(f"{server.url}: {sentence}")
+
+
+def test_a_page_that_is_not_there_may_be_the_address_or_the_model() -> None:
+    with serve_chat(lambda request: Failure(404, "Not Found")) as server:
+        sentence = error_of(f"{server.url}/")
+    assert sentence.startswith(
+        f"{server.url}/chat/completions: no such address, or no model 'judge' there (status 404: Not Found); check /v1 in"
+    )
 
 
 def test_a_refused_request_can_be_told_from_a_failing_endpoint() -> None:
@@ -163,6 +171,20 @@ def test_a_key_is_never_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
         sentence = error_of(server.url, lambda url: Endpoint(url, "judge", key_env="JUDGE_KEY"))
     assert "bad key …" in sentence
     assert sentence.endswith("check what JUDGE_KEY holds")
+
+
+@pytest.mark.parametrize("key", ["s3cret\n", 's3"cret', "s3\\cret"])
+@pytest.mark.parametrize("status", [401, 404, 500])
+def test_a_key_is_quoted_in_no_form(monkeypatch: pytest.MonkeyPatch, key: str, status: int) -> None:
+    """White space around it is none of it; a body may hold it as JSON."""
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.01)
+    monkeypatch.setattr("openai._base_client.MAX_RETRY_DELAY", 0.02)
+    monkeypatch.setenv("JUDGE_KEY", key)
+    for body in (f"bad key {key.strip()}", json.dumps({"given": f"Bearer {key.strip()}"})):
+        with serve_chat(lambda request, body=body: Failure(status, body)) as server:  # type: ignore[misc]
+            sentence = error_of(server.url, lambda url: Endpoint(url, "judge", key_env="JUDGE_KEY"))
+        assert "…" in sentence
+        assert "cret" not in sentence
 
 
 def test_texts_that_utf_8_cannot_hold_are_sent_all_the_same() -> None:

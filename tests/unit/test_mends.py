@@ -369,6 +369,73 @@ def test_a_word_alone_is_one_of_the_answer(after: str, is_taken: bool) -> None:
     assert (fault_of(before, after, "Are they made of oak?", WORDS) is None) is is_taken
 
 
+SLEEP = (
+    "Sleep comes easier in a dark, quiet room. Avoid coffee after lunch, dim every lamp before bedtime, and go to bed at the"
+    " same hour each evening. Many people find that a warm bath, slow breathing or soft music calms them, and it will help."
+)
+
+
+SLEEP_WORDS = PlainWords.of([SLEEP.lower()])
+
+
+@pytest.mark.parametrize(
+    ("after", "fault"),
+    [
+        (".", "it holds no words: '.'"),
+        ("— …", "it holds no words: '— …'"),
+        ("help", "it says too little of the answer: 0 of "),
+        ("the and to that it", "it says too little of the answer: 0 of "),
+        ("Many people find that it will help.", "it says too little of the answer: 0 of "),
+        ("Avoid coffee.", "it says too little of the answer: 2 of "),
+        ("Avoid coffee after lunch, dim lamps, keep the room dark and quiet, and go to bed at the same hour.", None),
+    ],
+)
+def test_a_rewriting_that_says_next_to_nothing_is_none(after: str, fault: str | None) -> None:
+    found = fault_of(SLEEP, after, "How can I sleep better?", SLEEP_WORDS)
+    assert found is None if fault is None else str(found).startswith(fault)
+
+
+def test_words_of_the_question_are_nothing_that_was_kept() -> None:
+    asked = "How can I find a dark, quiet room to go to bed in at the same hour each evening?"
+    assert str(fault_of(SLEEP, "In a dark, quiet room, at the same hour each evening.", asked, SLEEP_WORDS)).startswith(
+        "it says too little of the answer: 0 of "
+    )
+
+
+def test_what_is_beyond_the_question_need_not_be_kept() -> None:
+    beyond = (SLEEP.index("Avoid"), len(SLEEP))
+    after = "In a dark, quiet room."
+    assert str(fault_of(SLEEP, after, "How can I sleep better?", SLEEP_WORDS)).startswith("it says too little")
+    assert fault_of(SLEEP, after, "How can I sleep better?", SLEEP_WORDS, beyond) is None
+    assert str(fault_of(SLEEP, "Soft music.", "How can I sleep better?", SLEEP_WORDS, beyond)).startswith("it says too little")
+
+
+def test_where_the_excess_begins_before_any_matter_one_word_of_it_will_do() -> None:
+    before, asked = (
+        "The pier is built of oak, which came by boat from far behind the hills.",
+        "In one word, what is the pier built of?",
+    )
+    words = PlainWords.of([before.lower()])
+    assert fault_of(before, "Oak.", asked, words, (4, len(before))) is None
+    assert str(fault_of(before, "The pier.", asked, words, (4, len(before)))).startswith("it says too little")
+
+
+@pytest.mark.parametrize(
+    ("asked", "after", "is_taken"),
+    [
+        ("Where does the oak grow?", "Hills.", True),
+        ("Where does the oak grow?", "Boat.", False),
+        ("Is the pier made of it?", "Yes.", True),
+        ("Answer yes or no: is the pier made of it?", "Yes.", True),
+        ("Tell me about the oak.", "Yes, hills.", False),
+    ],
+)
+def test_where_one_thing_is_asked_for_a_word_of_the_first_sentence_can_say_it(asked: str, after: str, is_taken: bool) -> None:
+    before = "Great question! Yes, it comes from the hills. Carpenters brought it here by boat long ago, and it still stands."
+    fault = fault_of(before, after, asked, PlainWords.of([before.lower()]))
+    assert fault is None if is_taken else str(fault).startswith("it says too little of the answer")
+
+
 def test_a_name_that_begins_a_sentence_is_one() -> None:
     """Unless the dataset mostly writes the word without a capital letter."""
     before = "Quill built the pier there a long time ago. Built of oak, it was more than the town had ever seen before then."
@@ -400,6 +467,34 @@ def test_a_reply_is_asked_for_once_more_and_then_the_original_stays(audit_rows: 
         "That cannot be used: it loses a number: '101'",
         "That cannot be used: its reply holds no <answer> and </answer>",
     ]
+
+
+@pytest.mark.parametrize("kind", ["request", "retry", "material"])
+def test_an_echo_of_the_request_is_no_answer(audit_rows: AuditRows, tmp_path: Path, kind: str) -> None:
+    """Not even where a usable answer stands beside it: which one is meant cannot be told."""
+
+    def reply(request: Request) -> str:
+        said = request["messages"][-1]["content"]
+        if number_of(request) == 1:
+            return shorten(request)
+        if kind == "material":
+            return answer(f"{request['messages'][0]['content'][-16:]} {short(0)}")
+        return f"{said} {shorten(request)}" if kind == "request" or len(request["messages"]) > 1 else "What?"
+
+    run = audit_rows([row(0), row(1)])
+    with serve_chat(reply) as server:
+        mended(run, tmp_path / "out.jsonl", server)
+    (kept,) = lines_of(run, "kept.jsonl")
+    assert (kept["index"], kept["why"]) == (0, "its reply repeats the request")
+
+
+def test_a_reply_without_words_is_asked_for_once_more(audit_rows: AuditRows, tmp_path: Path) -> None:
+    run = audit_rows([row(0), row(1)])
+    with serve_chat(lambda request: answer(".") if number_of(request) == 0 else shorten(request)) as server:
+        mended(run, tmp_path / "out.jsonl", server)
+    (kept,) = lines_of(run, "kept.jsonl")
+    assert (kept["index"], kept["why"], kept["reply"]) == (0, "it holds no words: '.'", ".")
+    assert sorted(len(request["messages"]) for request in server.requests) == [1, 1, 3]
 
 
 def test_what_a_row_says_is_material(audit_rows: AuditRows, tmp_path: Path) -> None:
@@ -555,3 +650,38 @@ def test_findings_of_style_drop_and_mend_by_default(audit_rows: AuditRows) -> No
     plan = plan_export(run, ExportRequest(mend=MendRequest()))
     assert plan.mends is not None
     assert [(target.row, "STY002" in target.codes) for target in plan.mends.targets] == [(0, True)]
+    (target,) = plan.mends.targets
+    assert target.beyond is not None
+    start, end = target.beyond
+    assert target.text[:start].strip() == "Oak."
+    assert end == len(target.text)
+
+
+def test_usual_findings_that_were_not_looked_for_are_named_as_such(tmp_path: Path, audit_file: Callable[..., Run]) -> None:
+    (tmp_path / "data.jsonl").write_bytes(jsonl([row(0), PLAIN]))
+    run = audit_file(tmp_path / "data.jsonl", select=("DUP",))
+    with pytest.raises(InputError) as caught:
+        plan_export(run, ExportRequest(mend=MendRequest()))
+    assert str(caught.value) == (
+        "nothing to mend: STY002 and STY004 were not looked for in this run; audit again with --select STY, or name others with"
+        " --mend-codes"
+    )
+    for request in (ExportRequest(mend=MendRequest(codes=("STY002",))), ExportRequest(drop=("STY002",))):
+        with pytest.raises(InputError, match=r"STY002 was not looked for in this run \(not selected\); audit again"):
+            plan_export(run, request)
+
+
+def test_of_the_usual_findings_those_that_were_looked_for_are_mended(tmp_path: Path, audit_file: Callable[..., Run]) -> None:
+    verbose = alpaca("In one word, what is the pier of Vorn 7 built of?", f"Oak. {long(7)}")
+    (tmp_path / "data.jsonl").write_bytes(jsonl([verbose, PLAIN]))
+    plan = plan_export(audit_file(tmp_path / "data.jsonl", select=("STY002",)), ExportRequest(mend=MendRequest()))
+    assert plan.mends is not None
+    assert [target.codes for target in plan.mends.targets] == [("STY002",)]
+
+
+def test_a_check_that_lacked_something_says_what(audit_rows: AuditRows) -> None:
+    run = audit_rows([row(0), PLAIN])
+    assert "STY005" not in run.findings["code"].to_list()
+    with pytest.raises(InputError, match=r"STY005 was not looked for in this run \(no base model was given") as caught:
+        plan_export(run, ExportRequest(drop=("STY005",)))
+    assert "did you mean" not in str(caught.value)

@@ -50,7 +50,6 @@ def of_style(monkeypatch: pytest.MonkeyPatch, families: Sequence[int], *exemplar
     [
         ("3:0.1", FamilyRule(3, 0.1)),
         ("0:10%", FamilyRule(0, 0.1)),
-        ("0:0", FamilyRule(0, 0.0)),
         ("2:0.25@7", FamilyRule(2, 0.25, 7)),
     ],
 )
@@ -61,6 +60,12 @@ def test_a_rule_is_read(text: str, rule: FamilyRule) -> None:
 @pytest.mark.parametrize("text", ["3", "3:", "a:0.1", "3:1", "3:100%", "3:-0.1", "3:nan", "3:0.1@x", "-1:0.1"])
 def test_another_rule_is_refused(text: str) -> None:
     with pytest.raises(InputError, match=f"--sample-family {text!r} is not known"):
+        parse_family(text)
+
+
+@pytest.mark.parametrize("text", ["4:0", "4:0%", "4:0.0@3"])
+def test_no_row_of_a_family_is_no_share(text: str) -> None:
+    with pytest.raises(InputError, match=f"--sample-family {text!r} would leave no row of the family; give a share above 0"):
         parse_family(text)
 
 

@@ -62,6 +62,12 @@ def test_a_code_that_the_audit_did_not_run_is_refused(code: str, message: str) -
         select_rows(frame(), SIGNALS, codes=[code], run_codes=CODES)
 
 
+def test_a_code_that_the_audit_left_out_is_no_unknown_one() -> None:
+    with pytest.raises(InputError) as caught:
+        select_rows(frame(), SIGNALS, codes=["TXT001", "STY"], run_codes=CODES, not_looked_for={"STY001": "not selected"})
+    assert str(caught.value) == "STY was not looked for in this run (not selected); audit again with it, or leave it out here"
+
+
 def test_a_duplicate_leaves_only_while_a_row_that_it_matches_stays() -> None:
     findings = frame(finding("TXT001", 0), finding("DUP002", 1, 0), finding("DUP002", 2, 0, 1), finding("DUP002", 3, 2))
     selection = select_rows(findings, SIGNALS, codes=["TXT", "DUP"], run_codes=CODES)

@@ -264,6 +264,49 @@ def test_empty_and_foreign_outputs_are_counted_not_dropped_in_silence(planted: R
     }
 
 
+def test_outputs_of_which_none_can_be_looked_at_are_refused(planted: Run, style: Style) -> None:
+    with pytest.raises(InputError, match=r"no output can be looked at.*2 outputs: empty"):
+        _measured(planted, style, [Output("a", "What is it?", " "), Output("b", "Why?", "")])
+
+
+def test_one_model_in_two_files_is_no_null(planted: Run, style: Style) -> None:
+    steps, plain = _outputs("steps", 7), _outputs("plain", 8)
+    with pytest.raises(InputError, match="the null outputs of a are the outputs"):
+        _measured(planted, style, steps, null={"a": steps})
+    with pytest.raises(InputError, match="the null outputs of b are the null outputs of a"):
+        _measured(planted, style, steps, null={"a": plain, "b": [*plain[1:], plain[0]]})
+
+
+def test_few_outputs_of_another_model_are_counted_and_compared_with_nothing(planted: Run, style: Style) -> None:
+    copied = _measured(planted, style, _outputs("steps", 7), base=_outputs("plain", 8, 1), null={"a": _outputs("plain", 9, 19)})
+    assert all(family.strength is None for family in copied.families)
+    assert all(trait.change is None for trait in copied.shift)
+    what = {skipped.what for skipped in copied.skipped if "too few" in skipped.why}
+    assert what == {"1 base output", "19 null outputs of a"}
+    assert any("could be looked at" in skipped.why for skipped in copied.skipped)
+
+
+def test_a_family_without_an_output_has_an_interval_and_no_strength(planted: Run, style: Style) -> None:
+    steps, _ = _family_of(style, "steps")
+    copied = _measured(planted, style, _outputs("plain", 7, 30), null={"a": _outputs("hedged", 8)})
+    (none,) = (family for family in copied.families if family.family == steps.number)
+    assert none.n_outputs == 0
+    assert none.strength is None
+    assert none.outputs.low == 0
+    assert 0.08 < none.outputs.high < 0.15  # Wilson, 0 of 30: 0.114
+    assert copied.families[-1].n_outputs == 0
+
+
+def test_a_family_that_no_null_output_has_is_not_sure_to_be_rare(planted: Run, style: Style) -> None:
+    steps, _ = _family_of(style, "steps")
+    copied = _measured(planted, style, _outputs("steps", 7), null={"a": _outputs("plain", 8, 40)})
+    (found,) = (family for family in copied.families if family.family == steps.number)
+    assert found.null == 0
+    assert found.strength is not None
+    assert found.strength.low > 0
+    assert found.strength.high - found.strength.low > 1.5  # a factor of three, in which the null's share of 0 may lie
+
+
 def test_the_jackknife_gives_the_error_of_a_mean() -> None:
     values = np.random.default_rng(0).normal(size=2_000)
 
