@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-
 import pytest
 
 from reports.shift_html import shift_html
 from tests.unit.test_shift_report import hostile_report, made_report
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[sync_api.Browser]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
@@ -36,35 +20,9 @@ def reports(tmp_path_factory) -> dict[str, str]:
     return {name: (folder / f"{name}.html").as_uri() for name in pages}
 
 
-@pytest.fixture
-def opened(browser, reports):
-    """Opens a report; at the end it must have asked for nothing, complained of nothing and run nothing of the answers'."""
-    problems: list[str] = []
-    contexts = []
-
-    def open_report(name: str, **options) -> sync_api.Page:
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: problems.append(message.text))
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("request", lambda request: problems.append(request.url) if request.url.startswith("http") else None)
-        page.on("requestfailed", lambda request: problems.append(request.url))
-        page.goto(reports[name])
-        page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
-        return page
-
-    yield open_report
-    titles = [page.title() for context in contexts for page in context.pages]
-    for context in contexts:
-        context.close()
-    assert problems == []
-    assert "owned" not in titles
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_everything_opens_and_nothing_runs(opened, scheme) -> None:
-    page = opened("hostile", color_scheme=scheme)
+def test_everything_opens_and_nothing_runs(unfolded, scheme) -> None:
+    page = unfolded("hostile", color_scheme=scheme)
     page.wait_for_timeout(100)
     assert page.evaluate("document.querySelectorAll('script').length") == 1
     assert page.evaluate("document.images.length") == 0
@@ -72,8 +30,8 @@ def test_everything_opens_and_nothing_runs(opened, scheme) -> None:
 
 @pytest.mark.parametrize("name", ["hostile", "plain"])
 @pytest.mark.parametrize("width", [320, 360, 780, 1440])
-def test_no_page_is_wider_than_the_window(opened, name, width) -> None:
-    page = opened(name, viewport={"width": width, "height": 800})
+def test_no_page_is_wider_than_the_window(unfolded, name, width) -> None:
+    page = unfolded(name, viewport={"width": width, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     beyond = (
         "all => all.filter(e => e.getBoundingClientRect().right > innerWidth + 0.5 && !e.closest('.scroll'))"
@@ -82,14 +40,14 @@ def test_no_page_is_wider_than_the_window(opened, name, width) -> None:
     assert page.locator("main *:visible").evaluate_all(beyond) == []
 
 
-def test_the_comparison_with_the_paper_fits_a_telephone(opened) -> None:
-    page = opened("plain", viewport={"width": 360, "height": 800})
+def test_the_comparison_with_the_paper_fits_a_telephone(unfolded) -> None:
+    page = unfolded("plain", viewport={"width": 360, "height": 800})
     region = page.locator(".scroll", has=page.locator("table.beside"))
     assert region.evaluate("element => element.scrollWidth <= element.clientWidth")
 
 
-def test_classes_differ_in_more_than_colour(opened) -> None:
-    page = opened("plain")
+def test_classes_differ_in_more_than_colour(unfolded) -> None:
+    page = unfolded("plain")
     styles = {
         name: page.locator(f".legend .{name}").evaluate(
             "element => { const style = getComputedStyle(element);"
@@ -102,8 +60,8 @@ def test_classes_differ_in_more_than_colour(opened) -> None:
     assert len({style[2] for style in styles.values()}) == 3
 
 
-def test_the_answer_reads_as_it_was(opened) -> None:
-    page = opened("plain")
+def test_the_answer_reads_as_it_was(unfolded) -> None:
+    page = unfolded("plain")
     shown = page.locator(".answer .tokens").inner_text()
     assert shown.replace("⏎", "").split() == "The stone is old. It is granite.".split()
     titles = page.locator(".tokens .tok:not(.unshifted)").evaluate_all("all => all.map(e => e.title)")
@@ -112,9 +70,9 @@ def test_the_answer_reads_as_it_was(opened) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_has_contrast(opened, scheme) -> None:
+def test_text_has_contrast(unfolded, scheme) -> None:
     """WCAG 2.2, criterion 1.4.3 for text on its class's colour, and 1.4.11 (3 to 1) for the lines that tell classes."""
-    page = opened("plain", color_scheme=scheme)
+    page = unfolded("plain", color_scheme=scheme)
     text, line = page.evaluate(
         """() => {
             const style = getComputedStyle(document.documentElement);

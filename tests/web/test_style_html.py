@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-
 import pytest
 
 from reports.html import audit_html
@@ -12,21 +9,8 @@ from reports.style_html import style_html
 from tests.hostile import ATTACKS, SCRIPT, hostile_audit
 from tests.unit.test_report_style import made_copying, made_style, made_templates, measured
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
+pytestmark = pytest.mark.browser
 PLAIN = "Sure! However, it may rain on the old harbour.\n\n1. Take a coat.\n\nI hope this helps!"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[sync_api.Browser]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -54,35 +38,9 @@ def reports(tmp_path_factory) -> dict[str, str]:
     return {name: (folder / f"{name}.html").as_uri() for name in pages}
 
 
-@pytest.fixture
-def opened(browser, reports):
-    """Opens a report; at the end it must have asked for nothing, complained of nothing and run nothing of the dataset's."""
-    problems: list[str] = []
-    contexts = []
-
-    def open_report(name: str, **options) -> sync_api.Page:
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: problems.append(message.text))
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("request", lambda request: problems.append(request.url) if request.url.startswith("http") else None)
-        page.on("requestfailed", lambda request: problems.append(request.url))
-        page.goto(reports[name])
-        page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
-        return page
-
-    yield open_report
-    titles = [page.title() for context in contexts for page in context.pages]
-    for context in contexts:
-        context.close()
-    assert problems == []
-    assert "owned" not in titles
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_everything_opens_and_nothing_runs(opened, scheme) -> None:
-    page = opened("hostile", color_scheme=scheme)
+def test_everything_opens_and_nothing_runs(unfolded, scheme) -> None:
+    page = unfolded("hostile", color_scheme=scheme)
     page.wait_for_timeout(100)
     assert page.evaluate("document.querySelectorAll('script').length") == 1
     assert page.evaluate("document.images.length") == 0
@@ -90,8 +48,8 @@ def test_everything_opens_and_nothing_runs(opened, scheme) -> None:
 
 @pytest.mark.parametrize("name", ["hostile", "plain", "alone", "none", "audit"])
 @pytest.mark.parametrize("width", [320, 780, 1440])
-def test_no_page_is_wider_than_the_window(opened, name, width) -> None:
-    page = opened(name, viewport={"width": width, "height": 800})
+def test_no_page_is_wider_than_the_window(unfolded, name, width) -> None:
+    page = unfolded(name, viewport={"width": width, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     beyond = (
         "all => all.filter(e => e.getBoundingClientRect().right > innerWidth + 0.5 && !e.closest('.scroll'))"
@@ -100,8 +58,8 @@ def test_no_page_is_wider_than_the_window(opened, name, width) -> None:
     assert page.locator("main *:visible").evaluate_all(beyond) == []
 
 
-def test_points_lie_within_their_drawing(opened) -> None:
-    page = opened("plain")
+def test_points_lie_within_their_drawing(unfolded) -> None:
+    page = unfolded("plain")
     outside = """svg => {
         const frame = svg.viewBox.baseVal;
         return [...svg.querySelectorAll('.points')].map(path => path.getBBox())
@@ -113,8 +71,8 @@ def test_points_lie_within_their_drawing(opened) -> None:
         assert page.locator(f"{drawing} .points").count() == 4
 
 
-def test_a_drawing_says_in_words_what_it_shows(opened) -> None:
-    page = opened("plain")
+def test_a_drawing_says_in_words_what_it_shows(unfolded) -> None:
+    page = unfolded("plain")
     assert page.get_by_role("img", name="Map of").count() == 1
     assert page.get_by_role("img", name="Words given against words called for").count() == 1
     titles = page.locator(".family-map .points title").all_text_contents()
@@ -122,8 +80,8 @@ def test_a_drawing_says_in_words_what_it_shows(opened) -> None:
     assert page.get_by_role("img", name="outputs 40 % (35 to 45), base model 5 % (3 to 8)").count() == 4
 
 
-def test_the_legend_leads_to_the_family_by_keyboard(opened) -> None:
-    page = opened("plain")
+def test_the_legend_leads_to_the_family_by_keyboard(unfolded) -> None:
+    page = unfolded("plain")
     link = page.locator("#map .legend").get_by_role("link", name="family 2")
     link.focus()
     page.keyboard.press("Enter")
@@ -131,8 +89,8 @@ def test_the_legend_leads_to_the_family_by_keyboard(opened) -> None:
     assert page.locator("#family-2").is_visible()
 
 
-def test_families_and_words_differ_in_more_than_colour(opened) -> None:
-    page = opened("plain")
+def test_families_and_words_differ_in_more_than_colour(unfolded) -> None:
+    page = unfolded("plain")
     marks = page.locator("#map .legend .mark path").evaluate_all("all => all.map(path => path.getAttribute('d'))")
     assert len(set(marks)) == len(marks) == 4
     lines = (
@@ -150,16 +108,16 @@ def test_families_and_words_differ_in_more_than_colour(opened) -> None:
     ]
 
 
-def test_an_output_reads_as_it_was(opened) -> None:
-    page = opened("plain")
+def test_an_output_reads_as_it_was(unfolded) -> None:
+    page = unfolded("plain")
     assert page.locator("#outputs .styled").first.inner_text() == PLAIN
     assert page.locator("#outputs .styled .w.hedge").first.get_attribute("title") == "hedge"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_marks_and_text_have_contrast(opened, scheme) -> None:
+def test_marks_and_text_have_contrast(unfolded, scheme) -> None:
     """WCAG 2.2, criterion 1.4.3 (4.5 to 1) for text on its ground, and 1.4.11 (3 to 1) for marks and bars."""
-    page = opened("plain", color_scheme=scheme)
+    page = unfolded("plain", color_scheme=scheme)
     text, marks = page.evaluate(
         """() => {
             const style = getComputedStyle(document.documentElement);

@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-
 import pytest
 
 from reports.verification_html import verification_html
 from tests.unit.test_report_campaign import ELSEWHERE, RESULT, hostile
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[sync_api.Browser]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
@@ -33,31 +17,6 @@ def reports(tmp_path_factory) -> dict[str, str]:
     for name, result in (("hostile", hostile()), ("plain", RESULT), ("elsewhere", ELSEWHERE)):
         (folder / f"{name}.html").write_bytes(verification_html(result))
     return {name: (folder / f"{name}.html").as_uri() for name in ("hostile", "plain", "elsewhere")}
-
-
-@pytest.fixture
-def opened(browser, reports):
-    """Opens a report; at the end it must have asked for nothing, complained of nothing and run nothing of the data's."""
-    problems: list[str] = []
-    contexts = []
-
-    def open_report(name: str, **options) -> sync_api.Page:
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: problems.append(message.text))
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("request", lambda request: problems.append(request.url) if request.url.startswith("http") else None)
-        page.on("requestfailed", lambda request: problems.append(request.url))
-        page.goto(reports[name])
-        return page
-
-    yield open_report
-    titles = [page.title() for context in contexts for page in context.pages]
-    for context in contexts:
-        context.close()
-    assert problems == []
-    assert "owned" not in titles
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -179,19 +179,21 @@ def _shares(name: str, verification: Verification) -> list[Result]:
         assert share is not None
         low, high = (None, None) if share.interval_95 is None else (share.interval_95.low, share.interval_95.high)
         found.append(Result(f"{name}: answers of the mould, {arm.arm}", share.fraction, "share of held-out answers", low, high))
+    return [*found, _cleaned_less_random(f"{name}: answers of the mould", verification)]
+
+
+def _cleaned_less_random(name: str, verification: Verification) -> Result:
+    """What `verify` says of the answers in the watched families."""
     effect = next(effect for effect in verification.secondary if effect.name.startswith("in style famil"))
     ends = effect.interval_95
-    found.append(
-        Result(
-            f"{name}: answers of the mould, cleaned − random, by verify (p {effect.p_holm:.2g}, Holm)",
-            effect.difference,
-            "points",
-            ends.low if ends else None,
-            ends.high if ends else None,
-            "interval below 0",
-        )
+    return Result(
+        f"{name}, cleaned − random, by verify (p {effect.p_holm:.2g}, Holm)",
+        effect.difference,
+        "points",
+        ends.low if ends else None,
+        ends.high if ends else None,
+        "interval below 0",
     )
-    return found
 
 
 def _contrasts(name: str, experiment: Experiment, method: Method) -> list[Result]:
@@ -233,19 +235,10 @@ def _by_families(name: str, experiment: Experiment, method: Method, planted: Ver
     assert style is not None
     if not style.families:
         return [Result(f"{name}: families that the audit found taken away", 0, "families", goal="at least 1")]
-    effect = next(effect for effect in verification.secondary if effect.name.startswith("in style famil"))
     assert planted.style is not None
-    ends = effect.interval_95
     found = [
         Result(f"{name}: families that the audit found taken away", len(style.families), "families", goal="at least 1"),
-        Result(
-            f"{name}: answers of these families, cleaned − random, by verify (p {effect.p_holm:.2g}, Holm)",
-            effect.difference,
-            "points",
-            ends.low if ends else None,
-            ends.high if ends else None,
-            "interval below 0",
-        ),
+        _cleaned_less_random(f"{name}: answers of these families", verification),
     ]
     for arm, truth in zip(style.arms, planted.style.arms, strict=True):
         assert arm.in_watched is not None
