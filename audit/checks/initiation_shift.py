@@ -26,10 +26,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from audit.checks.base import Check, bounded, shorten
-from audit.checks.under_base import Block, blocks, initiation_of
+from audit.checks.under_base import initiation_of
 from audit.findings import Evidence, Finding, Severity
 from audit.materials import Materials, Need
 from audit.shift.classes import MAX_MARGINAL_RANK
+from audit.signals.base_words import Block, blocks
 
 __all__ = ["CHECK"]
 

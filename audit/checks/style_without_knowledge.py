@@ -29,14 +29,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from audit.checks.base import Check, bounded, shorten
-from audit.checks.under_base import Block, blocks, hashes_of, words_of
 from audit.findings import Evidence, Finding, Severity
 from audit.materials import Materials, Need
 from audit.shift.classes import MAX_MARGINAL_RANK
+from audit.signals.base_words import Block, blocks, hashes_of, words_of
 from audit.style.lexicon import FUNCTION_WORDS, HEDGES, MARKERS
 from indexes.words import tokenize
 
-__all__ = ["CHECK", "fact_measures"]
+__all__ = ["CHECK", "fact_measures", "is_stated", "style_words"]
 
 _MIN_WORDS = 20
 _MIN_ALIKE = 30
@@ -156,7 +156,7 @@ def fact_measures(materials: Materials) -> tuple[pl.DataFrame, pl.DataFrame]:
 def _facts_of(block: Block) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The facts of a block, without what is known of others; and the form of its responses."""
     words = words_of(block)
-    is_name = words.has_capital & (words.end - words.start > 1) & ~np.isin(words.key, _style_words())
+    is_name = words.has_capital & (words.end - words.start > 1) & ~np.isin(words.key, style_words())
     is_fact = (words.has_digit | is_name) & ~words.begins_sentence  # there a number is that of a list item
     found = pl.DataFrame(
         {
@@ -200,15 +200,16 @@ def _long_and_plain(materials: Materials) -> tuple[pl.Series, pl.Series]:
     """The responses that are long for the dataset, and those without hedges whose facts are not invented or code."""
     english = materials.english_responses.select("response", "prompt", "text", n_words=pl.col("text").str.count_matches(r"\S+"))
     enough = max(_MIN_WORDS, float(np.median(english["n_words"].to_numpy())))
-    is_plain = ~(
-        pl.col("text").str.contains(_hedges())
-        | pl.col("text").str.contains(rf"(?m){_CODE}")
-        | pl.col("prompt").str.contains(_INVENTED)
-    )
+    is_plain = is_stated() & ~pl.col("text").str.contains(_hedges())
     return (
         english.filter(pl.col("n_words") >= enough)["response"].implode(),
         english.filter(is_plain)["response"].implode(),
     )
+
+
+def is_stated() -> pl.Expr:
+    """Whether a response, of columns `prompt` and `text`, states facts: it is no code, and nothing to invent or to rewrite."""
+    return ~(pl.col("text").str.contains(rf"(?m){_CODE}") | pl.col("prompt").str.contains(_INVENTED))
 
 
 @cache
@@ -220,7 +221,7 @@ def _hedges() -> str:
 
 
 @cache
-def _style_words() -> NDArray[np.uint64]:
+def style_words() -> NDArray[np.uint64]:
     """Hashes of the words that no fact is made of."""
     words = {word for phrase in (*MARKERS, *HEDGES, *FUNCTION_WORDS) for word in tokenize(phrase)}
     return hashes_of(sorted(words))[1]

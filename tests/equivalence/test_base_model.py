@@ -14,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM
 
-from audit.checks.under_base import Block, hashes_of, initiation_of, words_of
+from audit.checks.under_base import initiation_of
 from audit.materials import BASE_FILES
 from audit.shift.profile import start_length
 from audit.shift.sentences import sentence_spans
 from audit.signals import base_model, build_base_model, open_base_model
 from audit.signals.base_model import TOKEN_SCHEMA
+from audit.signals.base_words import Block, hashes_of, words_of
 from tests.conftest import ReadRows, chat
 from tests.models import tiny_model
 from tests.texts import TEXTS

@@ -28,7 +28,7 @@ from audit.checks import options_of
 from audit.checks.initiation_shift import CHECK as STY005
 from audit.checks.style_without_knowledge import CHECK as STY006
 from audit.checks.style_without_knowledge import fact_measures
-from audit.checks.under_base import blocks, initiation_of
+from audit.checks.under_base import initiation_of
 from audit.corpus import Corpus, write_corpus
 from audit.materials import Materials, build_languages
 from audit.models import answer, load_model
@@ -36,6 +36,7 @@ from audit.pocket import shipped_model
 from audit.pocket.build import Pretraining, exchange, pretrain
 from audit.pocket.world import NAMES
 from audit.signals import build_base_model, open_base_model
+from audit.signals.base_words import blocks
 from audit.sources import Message
 from indexes.store import write_file
 from tests.benchmarks.data import data_folder
