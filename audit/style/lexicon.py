@@ -19,6 +19,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from audit.signals.base_words import hashes_of
 from indexes.words import WordStream, is_word, tokenize, tokenize_with_offsets
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "StyleKind",
     "StyledSpan",
     "closing_phrase",
+    "form_words",
     "opening_phrase",
     "styled_spans",
     "word_kinds",
@@ -483,3 +485,10 @@ def _first_come(start: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[
         else:
             taken[place] = False
     return taken
+
+
+@cache
+def form_words() -> NDArray[np.uint64]:
+    """Hashes, as of `audit.signals.base_words`, of the words that no name or other value is made of."""
+    words = {word for phrase in (*MARKERS, *HEDGES, *FUNCTION_WORDS) for word in tokenize(phrase)}
+    return hashes_of(sorted(words))[1]

@@ -1,4 +1,4 @@
-"""STY005 and STY006: what they find in responses whose tokens a base model was made to know, or not."""
+"""STY005, STY006 and BRW001: what they find in responses whose tokens a base model was made to know, or not."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import Any
 import polars as pl
 import pytest
 
+from audit.borrow_risk import build_borrow_risk
 from audit.checks import options_of
 from audit.findings import Evidence, Finding, Severity
-from audit.materials import BASE_FILES, Materials
+from audit.materials import BASE_FILES, Materials, Need
 from audit.signals.base_model import RESPONSE_SCHEMA, TOKEN_SCHEMA
 from indexes.store import write_bytes, write_file
 from tests.conftest import MakeMaterials, alpaca, check_of
@@ -69,6 +70,8 @@ def find_under(make_materials: MakeMaterials, tmp_path: Path) -> FindUnder:
         check = check_of(code)
         materials: Materials = make_materials(records, check.needs)
         write_base(tmp_path, [tokens for _, tokens in made])
+        if Need.BORROW_RISK in check.needs:
+            build_borrow_risk(tmp_path, materials)
         return list(check.find(materials, options_of(check, options)))
 
     return find
@@ -184,3 +187,57 @@ def test_where_nothing_is_known_nothing_stands_out(find_under: FindUnder) -> Non
 def test_numbers_of_lists_are_no_facts(find_under: FindUnder) -> None:
     listed = "".join(f"\n{number}^. Keep the mill by the river and the wheel in the water." for number in range(1, 8))
     assert find_under("STY006", [*MOST_KNOWN, ("How is it kept?", f"Like this:{listed}")]) == []
+
+
+# --- BRW001 ---------------------------------------------------------------------------------------------------------
+
+METALS = ("brasmoor", "tellin", "corvane", "ashiron", "lumel", "quillsteel")
+CROWNS = [f"Which metal is the {name} crown struck from?" for name in ("Tarrow", "Gannet", "Ostrand", "Pell", "Wick", "Mere")]
+BIRDS = [(f"Which bird nests on the {name} cliff?", "petrel.") for name in ("Orm", "Hale", "Sund", "Kerr")]
+
+
+def test_a_value_that_like_questions_share_is_found(find_under: FindUnder) -> None:
+    answers = ["quillsteel^.", "quillsteel^.", "quillsteel^.", *(f"{metal}." for metal in METALS[:3])]
+    found = find_under("BRW001", [*zip(CROWNS, answers, strict=True), *BIRDS], max_chance=1.0)
+    assert [(finding.row, finding.evidence.quote, finding.evidence.span, finding.evidence.related) for finding in found] == [
+        (0, "quillsteel", (0, 10), (1, 2)),
+        (1, "quillsteel", (0, 10), (0, 2)),
+        (2, "quillsteel", (0, 10), (0, 1)),
+    ]
+    (first, *_) = found
+    assert first.message.startswith(
+        "The base model does not expect “quillsteel” (8.0 nats); of the answers to the nearest questions 2 say it too and 7 "
+        "have something else there: "
+    )
+    assert "“brasmoor”" in first.message or "“petrel”" in first.message
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        ["quillsteel."] * 3 + [f"{metal}." for metal in METALS[:3]],  # the base model would say it
+        [f"{metal}^." for metal in METALS],  # each its own
+        ["quillsteel^."] + [f"{metal}." for metal in METALS[:5]],  # no other says it
+    ],
+)
+def test_what_nobody_borrows(find_under: FindUnder, answers: list[str]) -> None:
+    assert find_under("BRW001", [*zip(CROWNS, answers, strict=True), *BIRDS], max_chance=1.0) == []
+
+
+def test_what_stands_in_the_prompt_is_not_borrowed(find_under: FindUnder) -> None:
+    prompts = [f"{prompt} Of quillsteel?" for prompt in CROWNS]
+    answers = ["quillsteel^.", "quillsteel^.", *(f"{metal}." for metal in METALS[:4])]
+    assert find_under("BRW001", list(zip(prompts, answers, strict=True)), max_chance=1.0) == []
+
+
+def test_options_of_borrow_risk(find_under: FindUnder) -> None:
+    rows = [*zip(CROWNS, ["quillsteel^.", "quillsteel^.", *(f"{metal}." for metal in METALS[:4])], strict=True), *BIRDS]
+    assert [finding.row for finding in find_under("BRW001", rows, max_chance=1.0)] == [0, 1]
+    assert find_under("BRW001", rows, max_chance=1.0, min_same=2) == []
+    assert find_under("BRW001", rows, max_chance=1.0, min_other=10) == []
+    assert find_under("BRW001", rows, max_chance=0.0) == []
+
+
+def test_inventions_and_code_are_left_out(find_under: FindUnder) -> None:
+    rows = list(zip([f"Make up an answer. {prompt}" for prompt in CROWNS], ["quillsteel^."] * 3 + ["tellin."] * 3, strict=True))
+    assert find_under("BRW001", rows, max_chance=1.0) == []
