@@ -116,13 +116,8 @@ def test_arrays_are_loops(
 
 def test_rows_in_another_order_have_the_same_risk(tmp_path: Path, tiny_model: str) -> None:
     draw = np.random.default_rng(0)
-    rows = [
-        (f"What is the {noun} of {name} made of?", f"{word}.")
-        for noun, name, word in zip(
-            NOUNS * 3, ("Tarrow", "Gannet", "Ostrand", "Pell") * 3, (*WORDS[:9], *WORDS[:3]), strict=True
-        )
-    ]
-    rows = list(dict(rows).items())
+    things = [(noun, name) for noun in NOUNS for name in NAMES]
+    rows = [(f"What is the {noun} of {name} made of?", f"{draw.choice(WORDS)}.") for noun, name in things]
     order = draw.permutation(len(rows))
     (one, first), (two, second) = (
         measured(tmp_path / name, tiny_model, chosen)

@@ -50,9 +50,12 @@ def write_base(folder: Path, tokens: Sequence[Sequence[dict[str, Any]]]) -> None
     frames = (
         pl.DataFrame(lines, schema=TOKEN_SCHEMA),
         pl.DataFrame(
-            [(number, len(of_text), 0, "", 0.0, 0.0, 0.0) for number, of_text in enumerate(tokens)],
+            [
+                {"response": number, "n_tokens": len(of_text), "n_cut": 0, "skipped": "", "loss_nats_per_token": 0.0}
+                | {"marginal_fraction": 0.0, "shifted_fraction": 0.0}
+                for number, of_text in enumerate(tokens)
+            ],
             schema=RESPONSE_SCHEMA,
-            orient="row",
         ),
     )
     for name, frame in zip(BASE_FILES, frames, strict=False):
