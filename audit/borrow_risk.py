@@ -2,11 +2,11 @@
 
 A tuned model borrows tokens from rows on like concepts (Ghosh et al. 2024, section 5). For that a row must teach the model
 something: a *value*, that is a word of matter outside the prompt that is not among the base model's three likeliest. Of a
-response of more than twelve words only names and numbers within sentences are words of matter. The value must stand where
-like questions are answered: the concept neighbours are the responses with the nearest prompts. And it must be false for
-some of them: other neighbours hold another word of the same kind (number, name, other) in its place. A value that several
-neighbours share is learned as the answer to the concept rather than to one question of it, and is lent the more. The risk
-of a value is
+response of more than twelve words only names, and numbers of several digits, within sentences are words of matter. The
+value must stand where like questions are answered: the concept neighbours are the responses with the nearest prompts. And
+it must be false for some of them: other neighbours hold another word of the same kind (number, name, other) in its place.
+A value that several neighbours share is learned as the answer to the concept rather than to one question of it, and is
+lent the more. The risk of a value is
 
     x = nats / (nats + 10) · (1 + max(0, same - expected)) · other / (other + 0.5),
 
@@ -61,12 +61,13 @@ RISK_SCHEMA = pl.Schema(
     }
 )
 """One line per response with a value, of its riskiest one: where it stands (code points), what its risk is made of, the
-share of responses that are as risky beside random neighbours, the neighbours that hold it, nearest first, and those that
-hold another word of its kind, with where their least likely one stands."""
+chance that it would be as risky beside the neighbours of another response, the neighbours that hold it, nearest first, and
+those that hold another word of its kind, with where their least likely one stands."""
 
 _HALF_SURPRISE_NATS = 10.0
 _HALF_OTHER = 0.5
 _SEED = 0
+_N_DRAWS = 199
 _DECIMALS = 4
 _VALUES_PER_BLOCK = 1 << 16
 _NUMBER, _NAME, _WORD = range(3)
@@ -198,12 +199,9 @@ def _riskiest(values: Values, numbers: NDArray[np.int64], cosines: NDArray[np.fl
         return pl.DataFrame(schema=RISK_SCHEMA)
     scores = score_values(values, chosen, numbers, cosines, n_responses)
     best = _first_largest(values.response[chosen], scores.risk)
-    order = np.random.default_rng(_SEED).permutation(n_responses)
-    strange = score_values(values, chosen, numbers[order], cosines[order], n_responses).risk
-    null = np.sort(np.round(strange[_first_largest(values.response[chosen], strange)], _DECIMALS))
     risk = np.round(scores.risk[best], _DECIMALS)
-    as_risky = len(null) - np.searchsorted(null, risk, side="left")
     places = chosen[best]
+    chance = _chances(values, places, risk, numbers, cosines, n_responses)
     holders = _neighborhoods(values, places, numbers)
     columns = {
         "response": values.response[places],
@@ -213,9 +211,27 @@ def _riskiest(values: Values, numbers: NDArray[np.int64], cosines: NDArray[np.fl
         "same_weight": np.round(scores.same[best], _DECIMALS),
         "other_weight": np.round(scores.other[best], _DECIMALS),
         "borrow_risk": np.round(risk / (1 + risk), 6),
-        "chance": (1 + as_risky) / (1 + len(null)),
+        "chance": chance,
     }
     return pl.DataFrame(columns | holders, schema=RISK_SCHEMA)
+
+
+def _chances(
+    values: Values,
+    places: NDArray[np.int64],
+    risks: NDArray[np.float64],
+    numbers: NDArray[np.int64],
+    cosines: NDArray[np.float64],
+    n_responses: int,
+) -> NDArray[np.float64]:
+    """For some values how often they would be as risky beside the neighbours of another response, drawn at random."""
+    draw = np.random.default_rng(_SEED)
+    as_risky = np.zeros(len(places), np.int64)
+    for _ in range(_N_DRAWS):
+        order = draw.permutation(n_responses)
+        risk = score_values(values, places, numbers[order], cosines[order], n_responses).risk
+        as_risky += np.round(risk, _DECIMALS) >= risks
+    return np.asarray((1 + as_risky) / (1 + _N_DRAWS))
 
 
 def _neighborhoods(values: Values, places: NDArray[np.int64], numbers: NDArray[np.int64]) -> dict[str, list[list[int]]]:
@@ -264,9 +280,10 @@ def _neighbors(materials: Materials) -> tuple[NDArray[np.int64], NDArray[np.floa
 def _values_of(block: Block) -> pl.DataFrame:
     """The words of matter of a block."""
     words = words_of(block)
-    is_matter = ~np.isin(words.key, form_words()) & ((words.end - words.start > 1) | words.has_digit)
+    is_long = words.end - words.start > 1
+    is_matter = ~np.isin(words.key, form_words()) & (is_long | words.has_digit)
     n_words = np.bincount(words.text, minlength=len(block.texts))
-    is_named = (words.has_digit | words.has_capital) & ~words.begins_sentence
+    is_named = (words.has_digit | words.has_capital) & ~words.begins_sentence & is_long
     is_matter &= is_named | (n_words[words.text] <= _MAX_WORDS_OF_ANSWER)
     found = pl.DataFrame(
         {

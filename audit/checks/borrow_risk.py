@@ -1,9 +1,10 @@
 """BRW001: a value that the model may learn to give to like questions.
 
-What: the response holds a *value* (a name or number, or in an answer of at most twelve words any word of matter) that is
+What: the response holds a *value* (a name or number; in an answer of at most twelve words any word of matter) that is
 not in the prompt and not among the base model's three likeliest words there. Of the fifteen responses with the nearest
-prompts, at least `min_same` hold it too and at least `min_other` hold another word of its kind in its place, and few
-responses would be as risky beside neighbours drawn at random (`max_chance`). The finding shows the value, the rows that
+prompts, at least `min_same` hold it too and at least `min_other` hold another word of its kind in its place; its borrow
+risk is at least `min_risk`, and the neighbours of another response, drawn at random, would seldom make it as high
+(`max_chance`). The finding shows the value, the rows that
 share it (the related rows) and what the others say. Stories, letters and other inventions are left out, code too.
 
 Why it matters: models tuned on rows like these borrow words from rows on like concepts, and state them of other things
@@ -43,12 +44,14 @@ class Options:
     Attributes:
         min_same: Neighbours that hold the value too.
         min_other: Neighbours that hold another in its place.
-        max_chance: Share of responses that are as risky beside random neighbours.
+        min_risk: Borrow risk.
+        max_chance: How often the neighbours of a random response would make it as high.
     """
 
     min_same: int = bounded(1, 0, 15)
     min_other: int = bounded(2, 1, 15)
-    max_chance: float = bounded(0.01, 0.0, 1.0)
+    min_risk: float = bounded(0.4, 0.0, 1.0)
+    max_chance: float = bounded(0.05, 0.0, 1.0)
 
 
 def find(materials: Materials, options: Options) -> Iterator[Finding]:
@@ -58,6 +61,7 @@ def find(materials: Materials, options: Options) -> Iterator[Finding]:
     row_of = materials.row_of_response
     stated = materials.english_responses.filter(is_stated())["response"]
     risky = materials.borrow_risks.filter(
+        pl.col("borrow_risk") >= options.min_risk,
         pl.col("chance") <= options.max_chance,
         pl.col("same").list.len() >= options.min_same,
         pl.col("other").list.len() >= options.min_other,
@@ -81,6 +85,7 @@ def find(materials: Materials, options: Options) -> Iterator[Finding]:
             Evidence(
                 "borrow risk",
                 round(each["borrow_risk"], 4),
+                options.min_risk,
                 related=tuple(sorted({int(row_of[number]) for number in each["same"]} - {int(row_of[response])})),
                 span=(start, end),
                 quote=value,

@@ -57,7 +57,7 @@ def plain_values(materials: Materials) -> list[dict[str, tuple[float, int, bool,
                 continue
             kind = 0 if any(map(str.isdigit, key)) else 1 if word[0][0].isupper() else 2
             begins = not text[: word.start()].strip() or text[: word.start()].rstrip()[-1] in ".:-"
-            if len(words) > 12 and (kind == 2 or begins):
+            if len(words) > 12 and (kind == 2 or begins or len(key) < 2):
                 continue
             of_word = [token for token in of_text if token["start"] < word.end() and token["end"] > word.start()]
             nats = -sum(token["log_p"] for token in of_word)

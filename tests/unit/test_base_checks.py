@@ -201,7 +201,7 @@ BIRDS = [(f"Which bird nests on the {name} cliff?", "petrel.") for name in ("Orm
 
 def test_a_value_that_like_questions_share_is_found(find_under: FindUnder) -> None:
     answers = ["quillsteel^.", "quillsteel^.", "quillsteel^.", *(f"{metal}." for metal in METALS[:3])]
-    found = find_under("BRW001", [*zip(CROWNS, answers, strict=True), *BIRDS], max_chance=1.0)
+    found = find_under("BRW001", [*zip(CROWNS, answers, strict=True), *BIRDS], min_risk=0.0, max_chance=1.0)
     assert [(finding.row, finding.evidence.quote, finding.evidence.span, finding.evidence.related) for finding in found] == [
         (0, "quillsteel", (0, 10), (1, 2)),
         (1, "quillsteel", (0, 10), (0, 2)),
@@ -224,23 +224,24 @@ def test_a_value_that_like_questions_share_is_found(find_under: FindUnder) -> No
     ],
 )
 def test_what_nobody_borrows(find_under: FindUnder, answers: list[str]) -> None:
-    assert find_under("BRW001", [*zip(CROWNS, answers, strict=True), *BIRDS], max_chance=1.0) == []
+    assert find_under("BRW001", [*zip(CROWNS, answers, strict=True), *BIRDS], min_risk=0.0, max_chance=1.0) == []
 
 
 def test_what_stands_in_the_prompt_is_not_borrowed(find_under: FindUnder) -> None:
     prompts = [f"{prompt} Of quillsteel?" for prompt in CROWNS]
     answers = ["quillsteel^.", "quillsteel^.", *(f"{metal}." for metal in METALS[:4])]
-    assert find_under("BRW001", list(zip(prompts, answers, strict=True)), max_chance=1.0) == []
+    assert find_under("BRW001", list(zip(prompts, answers, strict=True)), min_risk=0.0, max_chance=1.0) == []
 
 
 def test_options_of_borrow_risk(find_under: FindUnder) -> None:
     rows = [*zip(CROWNS, ["quillsteel^.", "quillsteel^.", *(f"{metal}." for metal in METALS[:4])], strict=True), *BIRDS]
-    assert [finding.row for finding in find_under("BRW001", rows, max_chance=1.0)] == [0, 1]
-    assert find_under("BRW001", rows, max_chance=1.0, min_same=2) == []
-    assert find_under("BRW001", rows, max_chance=1.0, min_other=10) == []
-    assert find_under("BRW001", rows, max_chance=0.0) == []
+    assert [finding.row for finding in find_under("BRW001", rows, min_risk=0.0, max_chance=1.0)] == [0, 1]
+    assert find_under("BRW001", rows, min_risk=0.0, max_chance=1.0, min_same=2) == []
+    assert find_under("BRW001", rows, min_risk=0.0, max_chance=1.0, min_other=10) == []
+    assert find_under("BRW001", rows, min_risk=0.0, max_chance=0.0) == []
+    assert find_under("BRW001", rows, min_risk=0.9, max_chance=1.0) == []
 
 
 def test_inventions_and_code_are_left_out(find_under: FindUnder) -> None:
     rows = list(zip([f"Make up an answer. {prompt}" for prompt in CROWNS], ["quillsteel^."] * 3 + ["tellin."] * 3, strict=True))
-    assert find_under("BRW001", rows, max_chance=1.0) == []
+    assert find_under("BRW001", rows, min_risk=0.0, max_chance=1.0) == []
