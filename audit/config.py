@@ -13,7 +13,18 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from audit.errors import InputError
 from audit.sources import Format
 
-__all__ = ["AuditConfig", "SuppressRule", "load_config", "make_config", "member_of", "unknown_name"]
+__all__ = [
+    "AuditConfig",
+    "LossOn",
+    "Packing",
+    "RowsAs",
+    "SuppressRule",
+    "Truncation",
+    "load_config",
+    "make_config",
+    "member_of",
+    "unknown_name",
+]
 
 _Member = TypeVar("_Member", bound=StrEnum)
 
@@ -34,6 +45,40 @@ def _names(value: object) -> object:
 
 Codes = Annotated[tuple[str, ...], BeforeValidator(_codes)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+
+
+class LossOn(StrEnum):
+    """Which tokens of a row a trainer takes the loss on."""
+
+    COMPLETION = "completion"
+    """What follows the prompt."""
+    ASSISTANT = "assistant"
+    """The assistant's turns, as the chat template marks them."""
+    ALL = "all"
+
+
+class Packing(StrEnum):
+    """How a trainer lays rows into sequences; the names are TRL's."""
+
+    NONE = "none"
+    BFD = "bfd"
+    BFD_SPLIT = "bfd_split"
+    WRAPPED = "wrapped"
+
+
+class Truncation(StrEnum):
+    """Which tokens of a row that is too long are kept; the names are TRL's."""
+
+    KEEP_START = "keep_start"
+    KEEP_END = "keep_end"
+
+
+class RowsAs(StrEnum):
+    """In which form a trainer is given rows of a plain prompt and completion."""
+
+    FILE = "file"
+    """As the strings that stand in the file; no chat template is used."""
+    CONVERSATION = "conversation"
 
 
 class SuppressRule(BaseModel):
@@ -82,6 +127,18 @@ class AuditConfig(BaseModel):
         evaluation: Files of prompts that the tuned model is to be measured with, and that the data must not hold.
         style_reference: Datasets to hold the answers' style against: those of people, or the base model's own answers.
         base_model: Folder or hub name of the model that is to be tuned; responses are passed through it.
+        base_model_stands_for: The model that is to be tuned, where the base model is a smaller one in its place.
+        tokenizer: Folder or hub name of the tokenizer that the rows are told to the trainer with; that of the base model
+            where none is named.
+        chat_template: A named chat template, or a .jinja file; `None` for the tokenizer's own.
+        max_length: Tokens that a trainer keeps of a row, or of a packed sequence; `None` for all.
+        loss_on: `completion`, `assistant` or `all`; `None` for what TRL does with rows of their form.
+        packing: `none`, `bfd`, `bfd_split` or `wrapped`.
+        truncation: `keep_start` or `keep_end`.
+        rows_as: `file` or `conversation`: how rows of a plain prompt and completion are given to the trainer.
+        slick: Whether the base model is asked the rows' questions, for SliCK's classes.
+        slick_prompts: Sets of few-shot exemplars for each question.
+        slick_samples: Sampled answers for each set, besides the greedy one.
         device: Where it runs, as torch names it, or `auto`.
         dtype: Its number format, `float32`, `bfloat16`, `float16` or `auto`.
     """
@@ -104,6 +161,17 @@ class AuditConfig(BaseModel):
     evaluation: Names = ()
     style_reference: Names = ()
     base_model: str | None = None
+    base_model_stands_for: str | None = None
+    tokenizer: str | None = None
+    chat_template: str | None = None
+    max_length: int | None = Field(default=1024, ge=2)
+    loss_on: LossOn | None = None
+    packing: Packing = Packing.NONE
+    truncation: Truncation = Truncation.KEEP_START
+    rows_as: RowsAs = RowsAs.FILE
+    slick: bool = False
+    slick_prompts: int = Field(default=10, ge=1, le=100)
+    slick_samples: int = Field(default=16, ge=1, le=1000)
     device: str = "auto"
     dtype: str = "auto"
 

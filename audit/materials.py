@@ -31,6 +31,9 @@ __all__ = [
     "BM25_FILES",
     "EVALUATION_FILES",
     "LANGUAGE_FILES",
+    "RISK_FILES",
+    "SLICK_FILES",
+    "TRAINER_FILES",
     "VECTOR_FILES",
     "WORD_FILES",
     "Materials",
@@ -51,8 +54,14 @@ WORD_FILES = tuple(
 BM25_FILES = tuple(f"{_INDEXES}/bm25.{name}.npy" for name in ("data", "indices", "indptr", "pairs"))
 VECTOR_FILES = (f"{_INDEXES}/prompts.vectors.npy",)
 EVALUATION_FILES = (EVALUATION_FILE, f"{_INDEXES}/evaluation.vectors.npy")
+TRAINER_FILES = ("signals/trainer.parquet", "signals/trainer.json")
+"""What `audit.signals.trainer` made of every row, and of all together."""
 BASE_FILES = ("signals/base.tokens.parquet", "signals/base.responses.parquet", "signals/base.json")
 """What `audit.signals.base_model` measured: tokens, responses, and with which model."""
+RISK_FILES = ("signals/borrow_risk.parquet", "signals/borrow_risk.json")
+"""What `audit.borrow_risk` measured, and how."""
+SLICK_FILES = ("signals/slick.parquet", "signals/slick.json")
+"""What `audit.signals.slick` asked the base model, and how."""
 LANGUAGE_FILES = tuple(f"{_INDEXES}/{name}.languages.npy" for name in ("prompts", "responses"))
 
 _ENGLISH = ("en", "")
@@ -70,13 +79,19 @@ class Need(StrEnum):
     STYLE = "style"
     STYLE_REFERENCE = "style reference"
     """Answers to hold the style against; without them, checks that need this are left out."""
+    TRAINER = "trainer"
+    """A tokenizer, with its chat template; without it, checks that need this are left out."""
     BASE_MODEL = "base model"
     """The model that is to be tuned; without it, checks that need this are left out."""
+    SLICK = "slick"
+    """What the base model answers to the rows' questions; without it, checks that need this are left out."""
+    BORROW_RISK = "borrow risk"
+    """Measured wherever there is a base model."""
 
     @property
     def is_given(self) -> bool:
         """Whether a user has to name it, so that an audit may be without."""
-        return self in (Need.EVALUATION, Need.STYLE_REFERENCE, Need.BASE_MODEL)
+        return self in (Need.EVALUATION, Need.STYLE_REFERENCE, Need.TRAINER, Need.BASE_MODEL, Need.SLICK)
 
 
 class Materials:
@@ -184,6 +199,11 @@ class Materials:
         return read_array(self._folder / "evaluation.vectors.npy").astype(np.float32)
 
     @cached_property
+    def trainer_rows(self) -> pl.DataFrame:
+        """Every row as a trainer prepares it, `audit.signals.trainer.TRAINER_SCHEMA`."""
+        return pl.read_parquet(read_bytes(self._folder.parent / TRAINER_FILES[0]))
+
+    @cached_property
     def base_tokens(self) -> pl.DataFrame:
         """Every token of every response under the base model, `audit.signals.base_model.TOKEN_SCHEMA`."""
         return pl.read_parquet(read_bytes(self._folder.parent / BASE_FILES[0]))
@@ -192,6 +212,16 @@ class Materials:
     def base_responses(self) -> pl.DataFrame:
         """Every response under the base model, `audit.signals.base_model.RESPONSE_SCHEMA`."""
         return pl.read_parquet(read_bytes(self._folder.parent / BASE_FILES[1]))
+
+    @cached_property
+    def borrow_risks(self) -> pl.DataFrame:
+        """The riskiest value of every response that has one, `audit.borrow_risk.RISK_SCHEMA`."""
+        return pl.read_parquet(read_bytes(self._folder.parent / RISK_FILES[0]))
+
+    @cached_property
+    def slick(self) -> pl.DataFrame:
+        """Every row as SliCK has it, `audit.signals.slick.SLICK_SCHEMA`."""
+        return pl.read_parquet(read_bytes(self._folder.parent / SLICK_FILES[0]))
 
     @cached_property
     def base_pieces(self) -> Mapping[int, str]:

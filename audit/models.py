@@ -31,8 +31,10 @@ __all__ = [
     "MAX_VALUES",
     "LanguageModel",
     "LogProbs",
+    "MemoryRanOutError",
     "ModelRef",
     "answer",
+    "enough_memory",
     "find_model_folder",
     "generate",
     "load_model",
@@ -49,6 +51,10 @@ _PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 # Log-probabilities held at once, 128 MB in float32: a whole batch of a small vocabulary, a few hundred positions of one
 # response where the vocabulary has 150,000 tokens.
 MAX_VALUES = 1 << 25
+
+
+class MemoryRanOutError(InputError):
+    """More was asked for than memory holds; less at once may fit."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +164,7 @@ def load_model(
     _check_tokenizer_fits(model, tokenizer, tokenizer_folder)
     if adapter is not None:
         model = _add_adapter(model, adapter)
-    with _enough_memory(base_name):
+    with enough_memory(base_name):
         model = model.to(device).eval()
     _forget_sampling(model)
     ref = ModelRef(
@@ -245,7 +251,7 @@ def generate(
     for begin in range(0, len(order), batch_size):
         numbers = order[begin : begin + batch_size]
         ids, mask = _left_padded([prompts[number] for number in numbers], model)
-        with _enough_memory(model.ref.base), torch.inference_mode():
+        with enough_memory(model.ref.base), torch.inference_mode():
             made = model.model.generate(
                 input_ids=ids,
                 attention_mask=mask,
@@ -319,7 +325,7 @@ def log_prob_chunks(
         for start in range(0, n_positions, n_chunk):
             stop = min(start + n_chunk, n_positions)
             columns = slice(0 if start == 0 else n_prompt - 1 + start, n_prompt - 1 + stop)
-            with _enough_memory(model.ref.base), torch.inference_mode():
+            with enough_memory(model.ref.base), torch.inference_mode():
                 logits, cache = _forward(
                     model.model, ids, mask, columns, n_kept=stop - start, cache=cache, keep_cache=stop < n_positions
                 )
@@ -359,20 +365,25 @@ def token_log_probs(
 
 
 @contextmanager
-def _enough_memory(where: str) -> Iterator[None]:
-    """Says in a line that memory ran out, which torch says in its own ways."""
+def enough_memory(where: str) -> Iterator[None]:
+    """Says in a line that memory ran out, which torch says in its own ways.
+
+    Raises:
+        MemoryRanOutError: It did.
+    """
     import torch
 
     try:
         yield
-    except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+    except (RuntimeError, MemoryError) as error:
+        is_allocation = isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+        if not is_allocation:
             raise
-        raise InputError(
+        raise MemoryRanOutError(
             "memory ran out",
             where=where,
             why=next(iter(str(error).splitlines()), "")[:200],
-            remedy="pass fewer sequences at once (--batch-size), or use a smaller --dtype or another --device",
+            remedy="use a smaller --dtype or another --device, and where the command has --batch-size, a smaller one",
         ) from error
 
 

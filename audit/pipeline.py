@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 import polars as pl
 
+from audit.borrow_risk import build_borrow_risk, risk_signals
 from audit.checks import Check, options_of, select_checks
 from audit.checks.plugins import all_checks, installed_plugins
 from audit.comparison import compare_runs
@@ -29,6 +30,9 @@ from audit.materials import (
     BM25_FILES,
     EVALUATION_FILES,
     LANGUAGE_FILES,
+    RISK_FILES,
+    SLICK_FILES,
+    TRAINER_FILES,
     VECTOR_FILES,
     WORD_FILES,
     Materials,
@@ -41,11 +45,24 @@ from audit.materials import (
 )
 from audit.redaction import Hashing, load_hashing, redact_findings, redact_rows
 from audit.rundir import Run, RunBuilder, describe_source, next_free_run, stored_name, write_table
-from audit.signals import BaseModel, base_signals, build_base_model, length_signals, open_base_model
+from audit.signals import (
+    BaseModel,
+    Trainer,
+    base_signals,
+    build_base_model,
+    build_slick,
+    build_trainer,
+    length_signals,
+    open_base_model,
+    open_trainer,
+    slick_signals,
+    trainer_signals,
+)
+from audit.signals.base_summary import summarize_base
 from audit.sources import Source, open_source
 from audit.style.build import STYLE_FILES, Style, build_style, load_style
 from audit.style.reference import Reference, read_reference
-from audit.summary import Aside, AuditSummary, Changes, CheckResult, Skipped, SuppressedCount
+from audit.summary import Aside, AuditSummary, Changes, CheckResult, Skipped, SuppressedCount, UnderBase
 from audit.suppression import count_suppressed, read_baseline, suppress
 from indexes.encoders import DEFAULT_MODEL, find_model, model_digest
 from indexes.store import VerifiedFile, read_bytes, write_bytes, write_file
@@ -85,7 +102,14 @@ def _audit(source: Source, config: AuditConfig, out: Path | None, render: Render
     checks = _with_what_is_given(select_checks(all_checks(), config.select, config.ignore), config)
     evaluation = read_evaluation(config.evaluation)
     reference = read_reference(config.style_reference) if config.style_reference else None
+    if config.base_model_stands_for is not None and config.base_model is None:
+        raise InputError(
+            "no model that could stand for another", remedy="name it with --base-model MODEL, or leave out --stands-for"
+        )
+    if config.slick and config.base_model is None:
+        raise InputError("--slick without a model to ask", remedy="name the model that is to be tuned with --base-model MODEL")
     base = None if config.base_model is None else open_base_model(config.base_model)
+    trainer = open_trainer(config, source)
     options = _options(checks, config.checks)
     baseline = frozenset() if config.baseline is None else read_baseline(Path(config.baseline))
     previous = None if config.previous is None else Run.open(config.previous)
@@ -99,11 +123,12 @@ def _audit(source: Source, config: AuditConfig, out: Path | None, render: Render
         "evaluation": evaluation.sha256,
         "style_reference": None if reference is None else reference.sha256,
         "base_model": None if base is None else base.digest,
+        "trainer": None if trainer is None else trainer.digest,
         "previous": None if previous is None else [previous.manifest["files"], read_decisions(previous)],
     }
     run = out if out is not None else next_free_run(Path("tunescope-runs"), source.stem, key)
     with RunBuilder.open(run, key) as builder:
-        work = _Work(builder, config, source, checks, options, evaluation, reference, base, baseline, previous)
+        work = _Work(builder, config, source, checks, options, evaluation, reference, base, trainer, baseline, previous)
         for number, (name, step) in enumerate(work.plan, start=1):
             if progress is not None:
                 progress(name, number, len(work.plan) + 1)
@@ -130,6 +155,7 @@ class _Work:
     evaluation: Evaluation
     reference: Reference | None
     base: BaseModel | None
+    trainer: Trainer | None
     baseline: frozenset[str]
     previous: Run | None
 
@@ -159,6 +185,7 @@ class _Work:
         """The stages, in order. Traces need every index, so all are built; checks only say what they cannot do without."""
         plan: list[tuple[str, Callable[[str], None]]] = [
             ("read", self._read),
+            *([] if self.trainer is None else [(Need.TRAINER, self._trainer)]),
             (Need.WORDS, self._words),
             (Need.LANGUAGES, self._languages),
             (Need.BM25, self._bm25),
@@ -166,7 +193,9 @@ class _Work:
             (Need.STYLE, self._style),
         ]
         if self.base is not None:
-            plan.append((Need.BASE_MODEL, self._base_model))
+            plan += [(Need.BASE_MODEL, self._base_model), (Need.BORROW_RISK, self._borrow_risk)]
+        if self.config.slick:
+            plan.append((Need.SLICK, self._slick))
         plan.append(("signals", self._signals))
         if self.config.evaluation:
             plan.append((Need.EVALUATION, self._evaluation))
@@ -192,6 +221,11 @@ class _Work:
         copies = [file for file in self.source.files if file.is_copy]
         stored = [stored_name(kept.name) for kept in copies]
         self.builder.stage(name, make, [*self._files("rows.parquet", *stored), "config.yaml"])
+
+    def _trainer(self, name: str) -> None:
+        assert self.trainer is not None  # planned only with one
+        build = partial(build_trainer, self.folder, self.corpus, self.trainer, self.config, self.source)
+        self.builder.stage(name, build, self._files(*TRAINER_FILES))
 
     def _words(self, name: str) -> None:
         self.builder.stage(name, lambda: build_words(self.folder, self.corpus), self._files(*WORD_FILES))
@@ -228,16 +262,51 @@ class _Work:
         assert self.base is not None  # planned only with one
         config, cache = self.config, self.builder.path / _TEXT / "base" if self.config.redact else None
         build = partial(
-            build_base_model, self.folder, self.corpus, self.base, device=config.device, dtype=config.dtype, cache=cache
+            build_base_model,
+            self.folder,
+            self.corpus,
+            self.base,
+            device=config.device,
+            dtype=config.dtype,
+            cache=cache,
+            stands_for=config.base_model_stands_for,
         )
         self.builder.stage(name, build, self._files(*BASE_FILES))
+
+    def _borrow_risk(self, name: str) -> None:
+        build = partial(build_borrow_risk, self.folder, self.materials)
+        self.builder.stage(name, build, self._files(*RISK_FILES))
+
+    def _slick(self, name: str) -> None:
+        assert self.base is not None  # planned only with one
+        config, cache = self.config, self.builder.path / _TEXT / "slick" if self.config.redact else None
+        build = partial(
+            build_slick,
+            self.folder,
+            self.corpus,
+            self.base,
+            n_prompts=config.slick_prompts,
+            n_samples=config.slick_samples,
+            device=config.device,
+            dtype=config.dtype,
+            cache=cache,
+        )
+        self.builder.stage(name, build, self._files(*SLICK_FILES))
 
     def _signals(self, name: str) -> None:
         def make() -> None:
             signals = length_signals(self.corpus)
+            if self.trainer is not None:
+                of_trainer = trainer_signals(self.materials.trainer_rows)
+                signals = signals.join(of_trainer, on="row", how="left", maintain_order="left")
             if self.base is not None:
                 of_base = base_signals(self.corpus, self.materials.base_responses)
-                signals = signals.join(of_base, on="row", how="left", maintain_order="left")
+                risks = risk_signals(self.corpus, self.materials.borrow_risks)
+                for part in (of_base, risks):
+                    signals = signals.join(part, on="row", how="left", maintain_order="left")
+            if self.config.slick:
+                classes = slick_signals(self.materials.slick)
+                signals = signals.join(classes, on="row", how="left", maintain_order="left")
             write_table(self.builder.path / "signals.parquet", signals)
 
         self.builder.stage(name, make, ["signals.parquet"])
@@ -328,14 +397,30 @@ class _Work:
                 )
                 for check in self.checks
             ),
-            skipped=(*skipped, *_not_selected(self.checks, self.config), *_not_looked_at(facts.get(Need.BASE_MODEL))),
+            skipped=(
+                *skipped,
+                *_not_selected(self.checks, self.config),
+                *_not_looked_at(facts.get(Need.BASE_MODEL), facts.get(Need.TRAINER)),
+                *_not_asked(facts.get(Need.SLICK)),
+            ),
             encoder=facts[Need.VECTORS].get("encoder"),
             tunescope=_version("tunescope"),
             suppressed=tuple(SuppressedCount(**count) for count in judged["suppressed"]),
             notes=tuple(judged["notes"]),
             changes=None if judged["changes"] is None else Changes.from_manifest(judged["changes"]),
             redacted=self.config.redact,
+            trainer=facts.get(Need.TRAINER),
+            under_base=self._under_base(),
         )
+
+    def _under_base(self) -> UnderBase | None:
+        """What the base model makes of the rows, where there is one."""
+        measured = next((stage for stage in self.builder.stages if stage.name == Need.BASE_MODEL), None)
+        if measured is None:
+            return None
+        signals = pl.read_parquet(read_bytes(self.builder.path / "signals.parquet"))
+        responses = self.materials.base_responses
+        return summarize_base(self.folder, self.corpus, responses, signals, measured.facts)
 
     def report(self, render: Render) -> None:
         def make() -> None:
@@ -373,9 +458,10 @@ class _Work:
         )
 
 
-def _not_looked_at(of_base: Mapping[str, Any] | None) -> Iterator[Skipped]:
+def _not_looked_at(of_base: Mapping[str, Any] | None, of_trainer: Mapping[str, Any] | None) -> Iterator[Skipped]:
     """What no check looks at, and the responses that the base model could not be given whole."""
-    yield Skipped("what a trainer keeps of each row", "needs the model's tokenizer and chat template")
+    if of_trainer is None:
+        yield Skipped("what a trainer keeps of each row", "needs the model's tokenizer and chat template (--tokenizer MODEL)")
     if of_base is None:
         yield Skipped("whether the base model knows the facts", "needs the base model (--base-model MODEL)")
     else:
@@ -386,6 +472,13 @@ def _not_looked_at(of_base: Mapping[str, Any] | None) -> Iterator[Skipped]:
                 f"the ends of {of_base['cut_responses']:,} of the responses under the base model", "longer than what it reads"
             )
     yield Skipped("whether the answers are true", "no check of this version compares them with a source")
+
+
+def _not_asked(of_slick: Mapping[str, Any] | None) -> Iterator[Skipped]:
+    """The rows that the base model was not asked for."""
+    for reasons in () if of_slick is None else (of_slick["left_out"], of_slick["not_measured"]):
+        for reason, n_rows in reasons.items():
+            yield Skipped(f"SliCK's class of {n_rows:,} rows", reason)
 
 
 @dataclass(frozen=True)
@@ -411,11 +504,23 @@ _GIVEN = {
         remedy="name them with --style-reference FILE",
         was="no style reference was given (--style-reference FILE)",
     ),
+    Need.TRAINER: _Given(
+        what="no tokenizer is given",
+        why="what a trainer keeps of a row hangs on tokenizer and chat template",
+        remedy="name it with --tokenizer MODEL, or --base-model MODEL",
+        was="no tokenizer was given (--tokenizer MODEL)",
+    ),
     Need.BASE_MODEL: _Given(
         what="no base model is given",
         why="responses are compared with what the model that is to be tuned would say",
         remedy="name it with --base-model MODEL",
         was="no base model was given (--base-model MODEL)",
+    ),
+    Need.SLICK: _Given(
+        what="the base model is not asked the rows' questions",
+        why="answers are compared with its own",
+        remedy="ask it with --base-model MODEL --slick",
+        was="the base model was not asked the rows' questions (--base-model MODEL --slick)",
     ),
 }
 
@@ -425,7 +530,9 @@ def _missing(config: AuditConfig) -> list[Need]:
     named = {
         Need.EVALUATION: bool(config.evaluation),
         Need.STYLE_REFERENCE: bool(config.style_reference),
+        Need.TRAINER: (config.tokenizer or config.base_model) is not None,
         Need.BASE_MODEL: config.base_model is not None,
+        Need.SLICK: config.slick,
     }
     return [need for need, is_named in named.items() if not is_named]
 

@@ -93,6 +93,33 @@ def audit(
         str | None,
         typer.Option(metavar="MODEL", help="The model that is to be tuned: a folder, or org/name of the hub. Adds one pass."),
     ] = None,
+    stands_for: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The model that is to be tuned, where --base-model is a smaller one in its place."),
+    ] = None,
+    slick: Annotated[
+        bool | None,
+        typer.Option("--slick/--no-slick", help="Ask the base model the rows' questions: which answers it knows (SliCK)."),
+    ] = None,
+    slick_prompts: Annotated[int | None, typer.Option(min=1, help="Few-shot prompts for each question; default 10.")] = None,
+    slick_samples: Annotated[int | None, typer.Option(min=1, help="Samples for each prompt; default 16.")] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Show what TRL would make of each row with this tokenizer: a folder, or org/name."),
+    ] = None,
+    chat_template: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="In place of its own: alpaca, chatml, zephyr, vicuna, llama2, mistral, a file."),
+    ] = None,
+    max_length: Annotated[int | None, typer.Option(help="Tokens that the trainer keeps of a row; default 1024.")] = None,
+    loss_on: Annotated[
+        str | None, typer.Option(help="completion, assistant or all; default: what TRL does with rows of their form.")
+    ] = None,
+    packing: Annotated[str | None, typer.Option(help="How the trainer packs rows: none, bfd, bfd_split or wrapped.")] = None,
+    truncation: Annotated[str | None, typer.Option(help="Of rows that are too long: keep_start or keep_end.")] = None,
+    rows_as: Annotated[
+        str | None, typer.Option(help="Plain prompts and completions: as they stand (file), or as turns (conversation).")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="Where it runs: auto, cpu, cuda, cuda:1, …")] = None,
     dtype: Annotated[str | None, typer.Option(help="Its numbers: auto, float32, bfloat16 or float16.")] = None,
     fail_on: Annotated[FailOn | None, typer.Option(help="Exit with 1 where a finding is at least so severe.")] = None,
@@ -128,6 +155,17 @@ def audit(
         "evaluation": evaluation,
         "style_reference": style_reference,
         "base_model": base_model,
+        "base_model_stands_for": stands_for,
+        "slick": slick,
+        "slick_prompts": slick_prompts,
+        "slick_samples": slick_samples,
+        "tokenizer": tokenizer,
+        "chat_template": chat_template,
+        "max_length": max_length,
+        "loss_on": loss_on,
+        "packing": packing,
+        "truncation": truncation,
+        "rows_as": rows_as,
         "device": device,
         "dtype": dtype,
     }

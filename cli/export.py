@@ -21,7 +21,19 @@ def export(
         list[str] | None,
         typer.Option(help="Drop the most blamed rows of a trace: NAME:K, NAME:SHARE up to 10 %, or NAME:qQ by q-value."),
     ] = None,
-    keep: Annotated[list[str] | None, typer.Option(help="Keep only longest:K, random:K or random:K@SEED of the rest.")] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RULE",
+            help="Keep only longest:K, random:K[@SEED], ifd:K, known, slick:CLASS, low-risk[:K], judge:RATING or diverse:K of "
+            "the rest, K a number or a share such as 10%; rules apply in the order given.",
+        ),
+    ] = None,
+    judge_endpoint: Annotated[
+        str | None, typer.Option(metavar="URL", help="The OpenAI-compatible endpoint that rates rows for --keep judge.")
+    ] = None,
+    judge_model: Annotated[str | None, typer.Option(help="Its model.")] = None,
+    judge_key_env: Annotated[str | None, typer.Option(metavar="NAME", help="Variable that holds its key.")] = None,
     sample_family: Annotated[
         list[str] | None,
         typer.Option(
@@ -29,12 +41,28 @@ def export(
         ),
     ] = None,
     mend: Annotated[
-        str | None, typer.Option(help="concise: have a model say rows that stay in fewer words, and check what it says.")
+        str | None,
+        typer.Option(
+            help="Of rows that stay, concise: have a model say them in fewer words, and check what it says; idk: say that one "
+            "does not know; self: take the base model's own answer."
+        ),
     ] = None,
     mend_codes: Annotated[
-        list[str] | None, typer.Option(help="Mend rows with findings of these codes or prefixes. Default STY002,STY004.")
+        list[str] | None,
+        typer.Option(
+            help="Mend rows with findings of these codes or prefixes. Default STY002,STY004; for idk and self, rows whose "
+            "SliCK class is Unknown."
+        ),
     ] = None,
-    mend_endpoint: Annotated[str | None, typer.Option(metavar="URL", help="The OpenAI-compatible endpoint that mends.")] = None,
+    idk_text: Annotated[str | None, typer.Option(help="What --mend idk says, in any language.")] = None,
+    base_model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Who answers for --mend self. Default: the base model of the audit.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="Where it runs: auto, cpu, cuda or mps.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="Its number format: auto, float32, bfloat16 or float16.")] = None,
+    mend_endpoint: Annotated[
+        str | None, typer.Option(metavar="URL", help="The OpenAI-compatible endpoint that mends, or answers.")
+    ] = None,
     mend_model: Annotated[str | None, typer.Option(help="Its model.")] = None,
     mend_key_env: Annotated[str | None, typer.Option(metavar="NAME", help="Variable that holds its key.")] = None,
     control: Annotated[
@@ -54,6 +82,8 @@ def export(
 ) -> None:
     """Write the dataset without some rows; the others are copied byte for byte, but for what is mended."""
     from audit.export import ExportRequest, plan_export, write_export
+    from audit.export.judging import judge_endpoint as judge_of
+    from audit.export.keep_rules import Kind, parse_keep
     from audit.export.mends import mend_request
     from audit.rundir import Run
     from cli.audit import _codes
@@ -63,21 +93,34 @@ def export(
 
     asked = Publication(card, croissant, push_to_hub, public)
     check_publication(asked, out)
+    needs_judge = any(parse_keep(rule).kind == Kind.JUDGE for rule in keep or ())
     request = ExportRequest(
         drop=tuple(_codes(drop) or ()),
         drop_blamed=tuple(drop_blamed or ()),
         keep=tuple(keep or ()),
         sample_families=tuple(sample_family or ()),
-        mend=mend_request(mend, _codes(mend_codes), mend_endpoint, mend_model, mend_key_env, is_dry=dry_run),
+        judge=judge_of(judge_endpoint, judge_model, judge_key_env, is_needed=needs_judge, is_dry=dry_run),
+        mend=mend_request(
+            mend,
+            _codes(mend_codes),
+            mend_endpoint,
+            mend_model,
+            mend_key_env,
+            idk_text=idk_text,
+            base_model=base_model,
+            device=device,
+            dtype=dtype,
+            is_dry=dry_run,
+        ),
         control_seeds=_seeds(control),
         group_column=group_column,
         decisions=decisions,
         data=data,
     )
-    plan = plan_export(Run.open(run), request)
     exported = None
-    if not dry_run:
-        with progress_line(quiet) as progress:
+    with progress_line(quiet) as progress:
+        plan = plan_export(Run.open(run), request, is_dry=dry_run, progress=progress)
+        if not dry_run:
             exported = write_export(plan, out, name, progress)
     show(export_report(plan, exported, None if exported is None else publish(exported, asked)))
 

@@ -21,8 +21,10 @@ from reports.excerpts import Relation, compare, spread_evenly
 from reports.explanation import parse_explanation
 from reports.families import families_section
 from reports.histogram import make_histogram
+from reports.knowledge import knowledge_section
 from reports.overview import Overview, findings_of, not_looked_at, overview
 from reports.page import MAX_PAGE_BYTES, render_page
+from reports.trainer import trainer_section
 from reports.turns import MESSAGES_SHOWN, Turn, first_shown, further_parts, make_turn, turns_around
 from reports.visible import one_line
 from reports.wording import SUPPRESSED_BY, address
@@ -87,7 +89,7 @@ def audit_html(
         summary: The audit at a glance.
         corpus: The rows.
         findings: A frame of `FINDING_SCHEMA`.
-        signals: The lengths of every row.
+        signals: The signals of every row.
         style: The style families, where the run has them.
     """
     counts = overview(summary, findings)
@@ -103,6 +105,8 @@ def audit_html(
             explanations={check.code: parse_explanation(check.explanation) for check in summary.checks},
             lengths=make_histogram(signals.filter(pl.col("responses") > 0)["response_characters"]),
             families=families,
+            trainer=trainer_section(summary, corpus),
+            knowledge=knowledge_section(summary, corpus, signals, characters),
             examples=examples,
             n_examples=n_examples,
             not_looked_at=not_looked_at(summary),

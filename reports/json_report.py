@@ -14,8 +14,10 @@ import polars as pl
 from audit.corpus import Corpus
 from audit.findings import Finding
 from audit.summary import NOTHING_ASIDE, Aside, AuditSummary
+from reports.knowledge import knowledge_json
 from reports.offsets import utf16_span
 from reports.overview import findings_of, not_looked_at, overview
+from reports.trainer import trainer_json
 
 __all__ = ["AUDIT_SCHEMA", "addresses_of", "audit_json", "encode_report", "span_places"]
 
@@ -39,7 +41,7 @@ def audit_json(
         summary: The audit at a glance.
         corpus: The rows.
         findings: A frame of `FINDING_SCHEMA`.
-        signals: The lengths of every row.
+        signals: The signals of every row.
         aside: What was suppressed, and what changed since the previous run.
     """
     counts = overview(summary, findings)
@@ -62,7 +64,13 @@ def audit_json(
             "redacted": summary.redacted,
             "notes": list(summary.notes),
             "changes": _changes(summary, aside),
-            "lengths": {name: _quartiles(signals[name]) for name in signals.columns if name != "row"},
+            "lengths": {
+                name: _quartiles(signals[name])
+                for name in signals.columns
+                if name != "row" and signals[name].dtype.is_integer()
+            },
+            "trainer": trainer_json(summary, corpus),
+            "base_model": knowledge_json(summary, corpus),
             "counts": {
                 "findings": counts.n_findings,
                 "rows_with_findings": counts.n_rows,

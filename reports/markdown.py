@@ -18,7 +18,9 @@ from audit.corpus import Corpus
 from audit.findings import Finding, Severity
 from audit.summary import AuditSummary
 from reports.excerpts import spread_evenly
+from reports.knowledge import knowledge_markdown
 from reports.overview import CheckCount, Overview, findings_of, not_looked_at, overview
+from reports.trainer import trainer_alarms_markdown, trainer_markdown
 from reports.visible import one_line, visible
 from reports.wording import SUPPRESSED_BY, address, count, share
 
@@ -52,7 +54,16 @@ def audit_markdown(
     text = ""
     for n_examples, characters in _DETAIL:
         examples = _examples(summary, counts, corpus, findings, n_examples, characters)
-        parts = [_headline(summary, counts), _table(summary, counts), examples, _left_out(summary), _next(counts, run_path)]
+        parts = [
+            _headline(summary, counts),
+            trainer_alarms_markdown(summary, corpus, prose),
+            _table(summary, counts),
+            examples,
+            trainer_markdown(summary, corpus, prose),
+            knowledge_markdown(summary, code_span, prose),
+            _left_out(summary),
+            _next(counts, run_path),
+        ]
         text = "\n\n".join(part for part in parts if part) + "\n"
         if len(text) <= max_characters:
             return text

@@ -20,7 +20,9 @@ from audit.corpus import Corpus
 from audit.findings import Finding, Severity
 from audit.summary import AuditSummary, Changes, SuppressedCount
 from reports.excerpts import spread_evenly
+from reports.knowledge import knowledge_table
 from reports.overview import CheckCount, Overview, findings_of, not_looked_at, overview
+from reports.trainer import trainer_alarms, trainer_tables
 from reports.visible import one_line, visible
 from reports.wording import SUPPRESSED_BY, address, count, share
 
@@ -43,8 +45,14 @@ def audit_report(
     """
     counts = overview(summary, findings)
     parts: list[RenderableType] = [_headline(summary, counts)]
+    if (alarms := trainer_alarms(summary, corpus)) is not None:
+        parts.append(alarms)
     if counts.found:
         parts += [_checks_table(summary, counts), *_examples(summary, counts, corpus, findings, examples_per_check)]
+    if (for_trainer := trainer_tables(summary, corpus)) is not None:
+        parts.append(for_trainer)
+    if (under_base := knowledge_table(summary)) is not None:
+        parts.append(under_base)
     if summary.suppressed:
         parts.append(_suppressed(summary))
     if summary.changes is not None:

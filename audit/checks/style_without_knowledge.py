@@ -26,17 +26,15 @@ from functools import cache
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from audit.checks.base import Check, bounded, shorten
 from audit.findings import Evidence, Finding, Severity
 from audit.materials import Materials, Need
 from audit.shift.classes import MAX_MARGINAL_RANK
 from audit.signals.base_words import Block, blocks, hashes_of, words_of
-from audit.style.lexicon import FUNCTION_WORDS, HEDGES, MARKERS
-from indexes.words import tokenize
+from audit.style.lexicon import HEDGES, form_words
 
-__all__ = ["CHECK", "fact_measures", "is_stated", "style_words"]
+__all__ = ["CHECK", "fact_measures", "is_stated"]
 
 _MIN_WORDS = 20
 _MIN_ALIKE = 30
@@ -156,7 +154,7 @@ def fact_measures(materials: Materials) -> tuple[pl.DataFrame, pl.DataFrame]:
 def _facts_of(block: Block) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The facts of a block, without what is known of others; and the form of its responses."""
     words = words_of(block)
-    is_name = words.has_capital & (words.end - words.start > 1) & ~np.isin(words.key, style_words())
+    is_name = words.has_capital & (words.end - words.start > 1) & ~np.isin(words.key, form_words())
     is_fact = (words.has_digit | is_name) & ~words.begins_sentence  # there a number is that of a list item
     found = pl.DataFrame(
         {
@@ -218,13 +216,6 @@ def _hedges() -> str:
     words = sorted(HEDGES)
     capital = [hedge[0].upper() + hedge[1:] for hedge in words if hedge != "may"]
     return rf"\b(?:{'|'.join([*words, *capital])})\b"
-
-
-@cache
-def style_words() -> NDArray[np.uint64]:
-    """Hashes of the words that no fact is made of."""
-    words = {word for phrase in (*MARKERS, *HEDGES, *FUNCTION_WORDS) for word in tokenize(phrase)}
-    return hashes_of(sorted(words))[1]
 
 
 CHECK = Check(

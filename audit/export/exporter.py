@@ -18,17 +18,24 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit, urlunsplit
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from audit.checks import CHECKS
+from audit.endpoints import Endpoint
 from audit.errors import InputError
 from audit.export.control import Control, draw_control
 from audit.export.decisions import Choice, read_decisions
+from audit.export.diversity import row_vectors
 from audit.export.families import family_rows, parse_family
-from audit.export.mends import MendPlan, MendRequest, Mends, Unmended, carry_out, plan_mends
+from audit.export.judging import Judged, JudgePlan, plan_judging, rate_rows
+from audit.export.keep_rules import KeepRule, Kind, Measures, Rated, parse_keep
+from audit.export.mends import IDK_TEXT, UNKNOWN, Mend, MendPlan, MendRequest, Mends, Unmended, carry_out, plan_mends
 from audit.export.places import Change
-from audit.export.selectors import Selection, parse_blame_q, parse_blame_size, parse_keep, select_rows
+from audit.export.selectors import Selection, parse_blame_q, parse_blame_size, select_rows
 from audit.export.writers import SourceRows, container_of_name, packed, write_joined, write_rows
+from audit.materials import Materials, Need
 from audit.rundir import Run
 from audit.sources import (
     Compression,
@@ -56,7 +63,8 @@ class ExportRequest:
     Attributes:
         drop: Codes, or prefixes, whose findings drop a row.
         drop_blamed: `NAME:K`, `NAME:SHARE` or `NAME:qQ`, as `parse_blame_size` and `parse_blame_q` read them.
-        keep: `longest:K`, `random:K` or `random:K@SEED`.
+        keep: Rules as `audit.export.keep_rules.parse_keep` reads them, applied in this order.
+        judge: Who rates rows for the rule `judge`; `None` where no rule needs it, or for a plan alone.
         sample_families: `N:SHARE` or `N:SHARE@SEED`: rows of a style family stay only up to a share of all that stay.
         mend: What is mended of the rows that stay, and by whom; `None` for nothing.
         control_seeds: One matched control is written per seed.
@@ -68,6 +76,7 @@ class ExportRequest:
     drop: tuple[str, ...] = ()
     drop_blamed: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
+    judge: Endpoint | None = None
     sample_families: tuple[str, ...] = ()
     mend: MendRequest | None = None
     control_seeds: tuple[int, ...] = ()
@@ -78,7 +87,18 @@ class ExportRequest:
 
 @dataclass(frozen=True)
 class ExportPlan:
-    """What an export would do."""
+    """What an export would do.
+
+    Attributes:
+        run: The audited dataset.
+        request: What was asked for.
+        files: The audited files.
+        selection: Which rows leave, and why.
+        controls: The matched removals.
+        mends: What is to be mended.
+        judged: What a judge said, a part for each rule that asked one.
+        to_judge: What the first of the rules that wait would ask.
+    """
 
     run: Run
     request: ExportRequest
@@ -86,6 +106,8 @@ class ExportPlan:
     selection: Selection
     controls: tuple[Control, ...]
     mends: MendPlan | None = None
+    judged: tuple[Judged, ...] = ()
+    to_judge: JudgePlan | None = None
 
     @property
     def dropped_share(self) -> float:
@@ -102,6 +124,11 @@ class ExportPlan:
     def notes(self) -> tuple[str, ...]:
         """What a reader should know."""
         notes = list(self.selection.notes)
+        if self.selection.waiting:
+            notes.append(
+                f"not applied, because nobody was asked: {', '.join(self.selection.waiting)}; the counts, the controls and what"
+                " is mended are without them"
+            )
         if self.run.summary.limit is not None:
             notes.append(
                 f"the audit read only the first {self.run.summary.limit} rows: the rows after them are not in the export"
@@ -129,12 +156,33 @@ class Exported:
     mends: Mends | None = None
 
 
-def plan_export(run: Run, request: ExportRequest) -> ExportPlan:
-    """Decide which rows leave and which are to be mended, and draw the controls; nothing is asked or written.
+def plan_export(
+    run: Run,
+    request: ExportRequest,
+    *,
+    is_dry: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> ExportPlan:
+    """Decide which rows leave and which are to be mended, and draw the controls; nothing is written.
+
+    Nothing is asked either, but for the ratings that a keep rule needs.
+
+    Args:
+        run: The audited dataset.
+        request: What is wanted.
+        is_dry: Whether nobody is to be asked: then a rule that needs a judge, and those after it, wait.
+        progress: Told what is done, how much of it is, and how much there is.
 
     Raises:
-        InputError: A code, trace, family or rule is not known, the source changed, or no control matches.
+        InputError: A code, trace, family or rule is not known, what a rule needs was not measured, the source changed, the
+            judge fails, or no control matches.
     """
+    rules = [parse_keep(text) for text in request.keep]
+    if any(rule.kind == Kind.JUDGE for rule in rules) and request.judge is None and not is_dry:
+        raise InputError(
+            "nobody is named who judges",
+            remedy="give --judge-endpoint URL and --judge-model NAME, or only look with --dry-run",
+        )
     files = _source_files(run, request.data)
     n_rows = run.manifest["rows"]["total"]
     blamed = []
@@ -149,6 +197,7 @@ def plan_export(run: Run, request: ExportRequest) -> ExportPlan:
     decisions = read_decisions(run) if request.decisions else {}
     run_codes = [stage["name"] for stage in run.manifest["stages"] if "findings" in stage["facts"]]
     not_looked_for = _not_looked_for(run, run_codes)
+    looks = _Looks(run, None if is_dry else request.judge, progress)
     selection = select_rows(
         run.findings,
         run.signals,
@@ -157,8 +206,9 @@ def plan_export(run: Run, request: ExportRequest) -> ExportPlan:
         run_codes=run_codes,
         not_looked_for=not_looked_for,
         blamed=blamed,
-        keep=[parse_keep(text) for text in request.keep],
+        keep=rules,
         families=family_rows(run, [parse_family(text) for text in request.sample_families]),
+        measures=looks.measures,
     )
     if len(selection.reasons) == n_rows:
         raise InputError("no row would be left", remedy="drop less")
@@ -178,8 +228,45 @@ def plan_export(run: Run, request: ExportRequest) -> ExportPlan:
             not_looked_for=not_looked_for,
             kept=selection.kept,
             decided=[row for row, decision in decisions.items() if decision.choice is Choice.KEEP],
+            signals=run.signals,
+            materials=Materials(run.path, run.corpus),
+            base_model=run.settings.get("base_model"),
+            base_digest=_base_digest(run),
         )
-    return ExportPlan(run, request, files, selection, controls, mends)
+    return ExportPlan(run, request, files, selection, controls, mends, tuple(looks.judged), looks.to_judge)
+
+
+class _Looks:
+    """What keep rules look at besides the signals of a run; keeps what a judge said, or would be asked."""
+
+    def __init__(self, run: Run, judge: Endpoint | None, progress: Callable[[str, int, int], None] | None) -> None:
+        self._run, self._judge, self._progress = run, judge, progress
+        self.judged: list[Judged] = []
+        self.to_judge: JudgePlan | None = None
+
+    @property
+    def measures(self) -> Measures:
+        has_vectors = Materials(self._run.path, self._run.catalog).has_vectors
+        why = str(self._run.manifest.get("encoder", {}).get("skipped", ""))
+        return Measures(self._vectors if has_vectors else None, why, self._rate, self._progress)
+
+    def _vectors(self) -> NDArray[np.float32]:
+        materials = Materials(self._run.path, self._run.catalog)
+        return row_vectors(materials.prompt_vectors, materials.row_of_response, len(self._run.catalog))
+
+    def _rate(self, rule: KeepRule, rows: Sequence[int]) -> Rated | None:
+        plan = plan_judging(self._run.corpus, rows, rule.aspect)
+        if self._judge is None:
+            self.to_judge = plan
+            return None
+        self.judged.append(rate_rows(plan, self._judge, self._progress))
+        return self.judged[-1].rated
+
+
+def _base_digest(run: Run) -> str:
+    """The digest of the model that the audit measured; empty where it measured none."""
+    of_base = (stage["facts"] for stage in run.manifest["stages"] if stage["name"] == Need.BASE_MODEL)
+    return next((str(facts.get("digest", "")) for facts in of_base), "")
 
 
 def _not_looked_for(run: Run, run_codes: Collection[str]) -> dict[str, str]:
@@ -205,6 +292,8 @@ def write_export(
             file is left behind, and what the endpoint said is kept.
     """
     run = plan.run
+    if plan.selection.waiting:
+        raise InputError("nobody was asked for ratings", remedy="plan without is_dry, and name a judge")
     parts = _parts(plan)
     is_folder = out.is_dir() or not out.suffix
     if not is_folder:
@@ -386,8 +475,12 @@ def _record(plan: ExportPlan, name: str, written: Sequence[Mapping[str, Any]], m
     manifest = {
         "name": name,
         "source": dict(plan.run.manifest["source"]),
-        "request": asdict(plan.request) | {"data": None, "mend": _mend_asked(plan.request.mend)},
-        "order": "decisions, findings but duplicates, blame, duplicates while a match stays, keep rules, style families",
+        "request": asdict(plan.request)
+        | {"data": None, "mend": _mend_asked(plan.request.mend), "judge": _judge_asked(plan.request.judge)},
+        "order": "decisions, findings but duplicates, blame, duplicates while a match stays, keep rules in the order given, "
+        "style families",
+        **({"keep": [asdict(step) for step in plan.selection.steps]} if plan.selection.steps else {}),
+        **({"judged": [_judged_summary(judged) for judged in plan.judged]} if plan.judged else {}),
         "rows": {
             "total": plan.selection.n_rows,
             "kept": len(plan.selection.kept),
@@ -396,7 +489,7 @@ def _record(plan: ExportPlan, name: str, written: Sequence[Mapping[str, Any]], m
         "dropped_share": round(plan.dropped_share, 6),
         "counts": plan.counts,
         **({} if mends is None else {"mends": _mends_summary(mends)}),
-        "notes": list(plan.notes),
+        "notes": [*plan.notes, *(() if mends is None else mends.notes)],
         "cleaned": cleaned,
         "controls": [
             {
@@ -412,13 +505,41 @@ def _record(plan: ExportPlan, name: str, written: Sequence[Mapping[str, Any]], m
     dropped = b"".join(json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in _dropped_lines(plan))
     return {
         "dropped.jsonl": dropped,
+        **({"judged.jsonl": _lines(list(_judgements(plan)))} if plan.judged else {}),
         **({} if mends is None else _mends_files(plan.run, mends)),
         "manifest.json": json.dumps(manifest, indent=1, ensure_ascii=False, default=str).encode(errors="backslashreplace"),
     }
 
 
 def _mend_asked(request: MendRequest | None) -> dict[str, Any] | None:
-    return None if request is None else {"mend": str(request.mend), "codes": list(request.codes)}
+    if request is None:
+        return None
+    codes = list(request.codes) or ([UNKNOWN] if request.mend is not Mend.CONCISE else [])
+    own = {"idk_text": request.idk_text or IDK_TEXT} if request.mend is Mend.IDK else {}
+    return {"mend": str(request.mend), "codes": codes, **own}
+
+
+def _judge_asked(judge: Endpoint | None) -> dict[str, Any] | None:
+    return None if judge is None else {"model": judge.model, "url": _without_password(judge.url)}
+
+
+def _judged_summary(judged: Judged) -> dict[str, Any]:
+    return {
+        "aspect": str(judged.plan.aspect),
+        "responses": len(judged.judgements),
+        "unrated": sum(one.rating is None for one in judged.judgements),
+        "model": judged.model,
+        "url": _without_password(judged.url),
+        "requests_sent": judged.n_sent,
+    }
+
+
+def _judgements(plan: ExportPlan) -> Iterator[dict[str, Any]]:
+    """What was said of each response that was rated."""
+    for judged in plan.judged:
+        for one in judged.judgements:
+            line = _of_response(plan.run, one.row, one.turn) | {"aspect": str(judged.plan.aspect), "rating": one.rating}
+            yield line | {"why": one.why} if one.why else line
 
 
 def _without_password(url: str) -> str:

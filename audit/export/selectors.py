@@ -1,8 +1,9 @@
 """Which rows leave, and why: by finding, by blame, or because others are to be kept.
 
 Every reason is recorded for every row. The order is fixed: what a person decided, then findings other than duplicates,
-then blame, then duplicates (only while a row that they match stays), then what is to be kept of the rest, then style
-families above their share of that. A row that a person decided to keep never leaves.
+then blame, then duplicates (only while a row that they match stays), then what is to be kept of the rest, by rules in the
+order in which they are given, then style families above their share of that. A row that a person decided to keep never
+leaves; it stays besides what a rule keeps.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-import numpy as np
 import polars as pl
 
 from audit.config import unknown_name
 from audit.errors import InputError
 from audit.export.decisions import Choice, Decision
 from audit.export.families import FamilyRows, surplus
+from audit.export.keep_rules import KeepRule, Measures, apply_rule, check_measured
 from audit.trace.model import BlamedRow
 
-__all__ = ["KeepRule", "Reason", "Selection", "check_codes", "parse_blame_q", "parse_blame_size", "parse_keep", "select_rows"]
+__all__ = ["KeepStep", "Reason", "Selection", "check_codes", "parse_blame_q", "parse_blame_size", "select_rows"]
 
 # A cleaning that removes more than this also removes what the model needs; no share may ask for more.
 MOST_BLAMED_SHARE = 0.10
@@ -34,7 +35,7 @@ class Reason:
     """Why a row leaves.
 
     Attributes:
-        code: `decision`, a finding's code, `blame:NAME`, `longest:K`, `random:K` or `family:N`.
+        code: `decision`, a finding's code, `blame:NAME`, a keep rule such as `longest:K`, or `family:N`.
         message: One sentence.
         measure, value: What was measured.
         related: Numbers of the rows it matched.
@@ -47,6 +48,15 @@ class Reason:
     related: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class KeepStep:
+    """A keep rule as it was applied: the rows that were left before it, and after."""
+
+    rule: str
+    n_before: int
+    n_after: int
+
+
 @dataclass(frozen=True)
 class Selection:
     """The rows that leave, with their reasons, and the rest that stay.
@@ -55,11 +65,15 @@ class Selection:
         n_rows: Rows of the dataset.
         reasons: Row -> its reasons, ascending by row.
         notes: What a reader should know, such as a blame list shorter than asked for.
+        steps: The keep rules that were applied, in order.
+        waiting: Keep rules that were not, because the first of them needs a judge that was not to be asked yet.
     """
 
     n_rows: int
     reasons: dict[int, tuple[Reason, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    steps: tuple[KeepStep, ...] = ()
+    waiting: tuple[str, ...] = ()
 
     @property
     def dropped(self) -> list[int]:
@@ -70,28 +84,6 @@ class Selection:
     def kept(self) -> list[int]:
         """The rows that stay, ascending."""
         return [row for row in range(self.n_rows) if row not in self.reasons]
-
-
-@dataclass(frozen=True, slots=True)
-class KeepRule:
-    """Keep `k` of the rows that are left: the `longest`, by characters of their responses, or `random` ones."""
-
-    kind: str
-    k: int
-    seed: int = 0
-
-
-def parse_keep(text: str) -> KeepRule:
-    """`longest:K`, `random:K` or `random:K@SEED`.
-
-    Raises:
-        InputError: It is none of these.
-    """
-    kind, _, rest = text.partition(":")
-    number, _, seed = rest.partition("@")
-    if kind not in ("longest", "random") or not number.isdecimal() or int(number) < 1 or (seed and not seed.isdecimal()):
-        raise InputError(f"--keep {text!r} is not known", remedy="use longest:K, random:K or random:K@SEED, with K at least 1")
-    return KeepRule(kind, int(number), int(seed or 0))
 
 
 def parse_blame_q(text: str) -> tuple[str, float] | None:
@@ -170,6 +162,7 @@ def select_rows(
     blamed: Sequence[tuple[str, int, Sequence[BlamedRow]]] = (),
     keep: Sequence[KeepRule] = (),
     families: Sequence[FamilyRows] = (),
+    measures: Measures | None = None,
 ) -> Selection:
     """Decide which rows leave.
 
@@ -183,11 +176,14 @@ def select_rows(
         blamed: Per trace its name, how many rows to drop, and its blamed rows, most blamed first.
         keep: Rules for the rows that are left, applied one after the other.
         families: Style families that may only have a share of what is left after all else.
+        measures: What keep rules look at besides the signals.
 
     Raises:
-        InputError: A code was not part of the audit.
+        InputError: A code was not part of the audit, or a rule needs what the run did not measure.
     """
     check_codes(codes, run_codes, not_looked_for)
+    measures = measures or Measures()
+    check_measured(keep, signals.columns, measures)
     reasons: dict[int, list[Reason]] = defaultdict(list)
     notes: list[str] = []
     protected = {row for row, decision in (decisions or {}).items() if decision.choice is Choice.KEEP}
@@ -214,13 +210,16 @@ def select_rows(
     for finding in chosen.filter(pl.col("code").str.starts_with(_DUPLICATES)).iter_rows(named=True):  # ascending by row
         if any(other not in reasons for other in finding["related"]):
             leave(finding["row"], _reason_of(finding))
+    steps: list[KeepStep] = []
     for rule in keep:
         left = signals.filter(~pl.col("row").is_in(list(reasons)))
-        if left.height < rule.k:
-            notes.append(f"{rule.kind}:{rule.k} keeps all {left.height} rows that are left")
-        for loser, characters in _losers(left, rule):
-            message = f"Not among the {rule.k} {rule.kind} rows kept."
-            leave(loser, Reason(f"{rule.kind}:{rule.k}", message, "response characters", characters))
+        outcome = apply_rule(rule, left, measures, protected)
+        if outcome is None:
+            break
+        for lost in outcome.losers:
+            leave(lost.row, Reason(str(rule), lost.message, lost.measure, lost.value, lost.related))
+        notes += outcome.notes
+        steps.append(KeepStep(str(rule), left.height, signals.height - len(reasons)))
     left_rows = [row for row in signals["row"].to_list() if row not in reasons]
     for of_family in surplus(left_rows, families, protected):
         number = of_family.rule.family
@@ -233,16 +232,8 @@ def select_rows(
     if spared:
         rows = "1 row" if len(spared) == 1 else f"{len(spared):,} rows"
         notes.append(f"kept as a person decided, though they would leave otherwise: {rows}")
-    return Selection(signals.height, {row: tuple(reasons[row]) for row in sorted(reasons)}, tuple(notes))
-
-
-def _losers(left: pl.DataFrame, rule: KeepRule) -> list[tuple[int, float]]:
-    if rule.kind == "longest":
-        ordered = left.sort("response_characters", "row", descending=[True, False])
-    else:
-        order = np.random.default_rng(rule.seed).permutation(left.height)
-        ordered = left[order.tolist()]
-    return list(ordered[rule.k :].select("row", pl.col("response_characters").cast(pl.Float64)).iter_rows())
+    in_order = {row: tuple(reasons[row]) for row in sorted(reasons)}
+    return Selection(signals.height, in_order, tuple(notes), tuple(steps), tuple(map(str, keep[len(steps) :])))
 
 
 def _reason_of(finding: dict[str, object]) -> Reason:

@@ -12,13 +12,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from audit.checks.under_base import initiation_of
 from audit.materials import BASE_FILES
 from audit.shift.profile import start_length
 from audit.shift.sentences import sentence_spans
-from audit.signals import base_model, build_base_model, open_base_model
+from audit.signals import base_model, base_signals, build_base_model, given_tokens, open_base_model
 from audit.signals.base_model import TOKEN_SCHEMA
 from audit.signals.base_words import Block, hashes_of, words_of
 from tests.conftest import ReadRows, chat
@@ -30,19 +30,37 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 ANSWERS = ("It is built of granite and slate.", "Rome", "the stone " * 30, "Jón – 日本. €", "x", "No.\n\n1. Rome\n2. the river")
 
 
-@pytest.mark.parametrize(("texts", "tokens"), [(1, 1), (3, 300), (32, 8192)])
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("model"))
+
+
+ASKED = ("What is the stone of the bridge?", "Who?", "a" * 70)
+ROWS = [chat(("user", question), ("assistant", reply)) for question in ASKED for reply in ANSWERS]
+
+
+@pytest.mark.parametrize("tokens", [1, 300, 8192])
 def test_batches_measure_what_one_sequence_at_a_time_does(
-    read_rows: ReadRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, texts: int, tokens: int
+    read_rows: ReadRows, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokens: int
 ) -> None:
-    folder = tiny_model(tmp_path / "model")
-    monkeypatch.setattr(base_model, "_MAX_TEXTS_AT_ONCE", texts)
-    monkeypatch.setattr(base_model, "_MAX_TOKENS_AT_ONCE", tokens)
-    asked = ["What is the stone of the bridge?", "Who?", "a" * 70]
-    rows = [chat(("user", question), ("assistant", reply)) for question in asked for reply in ANSWERS]
+    monkeypatch.setattr(given_tokens, "_MAX_TOKENS_ON_CPU", tokens)
+    monkeypatch.setattr(given_tokens, "_MIN_POSITIONS", 7)
+    monkeypatch.setattr(given_tokens, "_VALUES_IN_CACHE", 1)
+    check_against_one_at_a_time(read_rows, folder, tmp_path)
+
+
+def test_a_model_that_cannot_be_taken_apart_measures_the_same(
+    read_rows: ReadRows, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(given_tokens, "_taken_apart", lambda model: None)
+    check_against_one_at_a_time(read_rows, folder, tmp_path)
+
+
+def check_against_one_at_a_time(read_rows: ReadRows, folder: Path, out: Path) -> None:
     base = open_base_model(str(folder))
-    corpus = read_rows(rows)
-    build_base_model(tmp_path, corpus, base, cache=tmp_path / "cache")
-    made = pl.read_parquet(tmp_path / BASE_FILES[0])
+    corpus = read_rows(ROWS)
+    build_base_model(out, corpus, base, cache=out / "cache")
+    made = pl.read_parquet(out / BASE_FILES[0])
     plain = AutoModelForCausalLM.from_pretrained(folder).eval()
     for number, row in enumerate(corpus):
         rendered = base.chat.response(row.messages[:1], row.messages[1].content)
@@ -58,6 +76,57 @@ def test_batches_measure_what_one_sequence_at_a_time_does(
         assert np.allclose(of_text["best_log_p"].to_numpy(), log_p.max(-1).values.numpy(), atol=2e-4)
         least, most = ((log_p > chosen[:, None] + by).sum(-1).numpy() + 1 for by in (1e-4, -1e-4))
         assert ((least <= of_text["rank"].to_numpy()) & (of_text["rank"].to_numpy() <= most)).all()
+
+
+def naive_ifd(folder: Path, turns: list[dict[str, str]]) -> tuple[list[tuple[float, float, int]], float]:
+    """IFD as it is defined, with transformers alone: of each answer the loss with and without what stands before, and its
+    tokens; and the IFD of the conversation."""
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+
+    def loss_of_last(ids: list[int], n_last: int) -> float:
+        labels = [-100] * (len(ids) - n_last) + ids[-n_last:]
+        with torch.inference_mode():
+            logits = model(torch.tensor([ids])).logits[0, :, : len(tokenizer)]
+        return float(torch.nn.functional.cross_entropy(logits[:-1], torch.tensor(labels[1:])))
+
+    losses = []
+    for number in range(1, len(turns), 2):
+        before = tokenizer.apply_chat_template(turns[:number], tokenize=False, add_generation_prompt=True)
+        prompt, answer = (tokenizer(text, add_special_tokens=False).input_ids for text in (before, turns[number]["content"]))
+        alone = [tokenizer.bos_token_id, *answer]
+        losses.append((loss_of_last(prompt + answer, len(answer)), loss_of_last(alone, len(answer)), len(answer)))
+    given, without = (sum(each[place] * each[2] for each in losses) for place in (0, 1))
+    return losses, given / without
+
+
+def test_ifd_is_that_of_a_loop_over_texts(read_rows: ReadRows, folder: Path, tmp_path: Path) -> None:
+    several = chat(("user", ASKED[0]), ("assistant", ANSWERS[0]), ("user", "Who?"), ("assistant", ANSWERS[3]))
+    rows = [*ROWS, several]
+    corpus = read_rows(rows)
+    build_base_model(tmp_path, corpus, open_base_model(str(folder)), cache=tmp_path / "cache")
+    made = pl.read_parquet(tmp_path / BASE_FILES[1])
+    signals = base_signals(corpus, made)
+    expected = [naive_ifd(folder, row["messages"]) for row in rows]
+    given, alone, n_tokens = zip(*(each for losses, _ in expected for each in losses), strict=True)
+    assert made["n_tokens"].to_list() == list(n_tokens)
+    assert made["loss_nats_per_token"].to_list() == pytest.approx(given, abs=1e-4)
+    assert made["alone_loss_nats_per_token"].to_list() == pytest.approx(alone, abs=1e-4)
+    assert made["ifd"].to_list() == pytest.approx([a / b for a, b in zip(given, alone, strict=True)], abs=1e-4)
+    assert signals["ifd"].to_list() == pytest.approx([ifd for _, ifd in expected], abs=1e-4)
+
+
+def test_any_number_of_processes_gives_the_same_bytes(
+    read_rows: ReadRows, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base_model, "_TEXTS_PER_SHARD", 4)
+    corpus, base = read_rows(ROWS), open_base_model(str(folder))
+    made = []
+    for n_workers in (1, 2):
+        out = tmp_path / str(n_workers)
+        facts = build_base_model(out, corpus, base, cache=out / "cache", n_workers=n_workers)
+        assert (facts["pass"]["workers"], facts["pass"]["texts"]) == (n_workers, len(ROWS))
+        made.append([(out / name).read_bytes() for name in BASE_FILES])
+    assert made[0] == made[1]
 
 
 def block_of(texts: list[str], cut: list[int], seed: int) -> Block:

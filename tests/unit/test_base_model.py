@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from audit.corpus import Corpus
 from audit.errors import InputError
 from audit.materials import BASE_FILES
-from audit.signals import base_model, base_signals, build_base_model, open_base_model
+from audit.models import load_model
+from audit.signals import base_model, base_signals, build_base_model, given_tokens, open_base_model
 from audit.signals.base_model import RESPONSE_SCHEMA, TOKEN_SCHEMA
 from tests.conftest import AuditRows, ReadRows, chat
 from tests.models import tiny_adapter, tiny_model
@@ -103,9 +104,9 @@ def test_what_was_measured_once_is_not_measured_again(
     texts_measured: list[str] = []
     measure = base_model.measure_texts
 
-    def listening(model: Any, texts: Any) -> Any:
+    def listening(model: Any, texts: Any, room: Any) -> Any:
         texts_measured.extend(text.text for text in texts)
-        return measure(model, texts)
+        return measure(model, texts, room)
 
     monkeypatch.setattr(base_model, "measure_texts", listening)
     build(tmp_path / "again", corpus, folder, tmp_path / "cache")
@@ -146,11 +147,11 @@ def test_a_pass_that_was_killed_goes_on_with_the_next_shard(
     measure = base_model.measure_texts
     sizes: list[int] = []
 
-    def dying(model: Any, texts: Any) -> Any:
+    def dying(model: Any, texts: Any, room: Any) -> Any:
         sizes.append(len(texts))
         if len(sizes) == 2:
             raise Killed
-        return measure(model, texts)
+        return measure(model, texts, room)
 
     monkeypatch.setattr(base_model, "measure_texts", dying)
     with pytest.raises(Killed):
@@ -174,6 +175,109 @@ def test_what_does_not_fit_is_cut_or_left_out_and_counted(read_rows: ReadRows, t
     assert responses["skipped"][1] == "the prompt is longer than the model's 64 positions"
     assert (facts["responses"], facts["cut_responses"]) == (2, 1)
     assert tokens["end"].max() < len("granite " * 150)
+
+
+def test_a_response_alone_stands_after_the_token_that_begins_a_text(
+    read_rows: ReadRows, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [asked("Who?", "Mara built it."), asked("Name the builder of the bridge.", "Mara built it.")]
+    passed: list[list[int]] = []
+    rank = base_model.rank_given
+
+    def listening(model: Any, sequences: Any, **options: Any) -> Any:
+        passed.extend(sequence.ids.tolist() for sequence in sequences)
+        return rank(model, sequences, **options)
+
+    monkeypatch.setattr(base_model, "rank_given", listening)
+    facts, tokens, responses = build(tmp_path, read_rows(rows), folder, tmp_path / "cache")
+    ids = tokens.filter(pl.col("response") == 0)["token"].to_list()
+    assert passed.count([0, *ids]) == 2
+    assert facts["alone_start"] == "<|bos|>"
+    alone = responses["alone_loss_nats_per_token"]
+    assert alone[0] == pytest.approx(alone[1], abs=1e-6)
+    assert responses["ifd"].to_list() == (responses["loss_nats_per_token"] / alone).to_list()
+    assert len(set(responses["ifd"])) == 2
+    described = json.loads((tmp_path / BASE_FILES[2]).read_bytes())
+    assert described["alone_start"] == {"id": 0, "text": "<|bos|>"}
+    assert facts["template_digest"] == described["model"]["template_digest"]
+
+
+def test_what_a_pass_costs_is_counted_and_what_the_cache_held_is_not(read_rows: ReadRows, folder: Path, tmp_path: Path) -> None:
+    corpus = read_rows(ROWS)
+    facts, tokens, _ = build(tmp_path / "a", corpus, folder, tmp_path / "cache")
+    base = open_base_model(str(folder))
+    rendered = [base.chat.response(row.messages[:turn], row.messages[turn].content) for row, turn in _answers(corpus)]
+    lengths = [(len(each.prompt_ids), len(each.response_ids)) for each in rendered if each.response_ids]
+    assert facts["prompt_tokens"] == sum(prompt for prompt, _ in lengths)
+    of_pass = facts["pass"]
+    distinct = lengths[:-1]  # the last row is the first again
+    assert (of_pass["texts"], of_pass["workers"], of_pass["device"]) == (4, 1, "cpu")
+    assert of_pass["prompt_tokens"] == sum(prompt for prompt, _ in distinct)
+    assert of_pass["response_tokens"] == sum(n for _, n in distinct)
+    assert of_pass["tokens_read"] == sum(prompt + n + 1 + n for prompt, n in distinct)
+    weights = 2 * (4 * 32 * 32 + 3 * 32 * 64)
+    pairs = sum(length * (length + 1) // 2 for prompt, n in distinct for length in (prompt + n, 1 + n))
+    asked_for = 2 * of_pass["response_tokens"]
+    assert of_pass["flop"] == 2 * weights * of_pass["tokens_read"] + 2 * 384 * 32 * asked_for + 4 * 2 * 32 * pairs
+    assert of_pass["seconds"] > 0
+    assert facts["tokens"] == tokens.height
+    again, _, _ = build(tmp_path / "b", corpus, folder, tmp_path / "cache")
+    assert {name: again["pass"][name] for name in ("texts", "tokens_read", "flop")} == {"texts": 0, "tokens_read": 0, "flop": 0}
+    assert {**again, "pass": {}} == {**facts, "pass": {}}
+
+
+def _answers(corpus: Corpus) -> list[tuple[Any, int]]:
+    return [(corpus.row(row), turn) for row, turn in corpus.responses.select("row", "turn").iter_rows()]
+
+
+def test_a_text_that_memory_has_no_room_for_is_left_out_and_measured_another_time(
+    read_rows: ReadRows, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = read_rows([asked("Who?", "Mara."), asked("Who?", "granite " * 80), asked("Who?", "Mara and Jorunn.")])
+    _, _, expected = build(tmp_path / "whole", corpus, folder, tmp_path / "whole-cache")
+    states = given_tokens._states
+
+    def narrow(parts: Any, ids: Any) -> Any:
+        if ids.numel() > 70:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+        return states(parts, ids)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(given_tokens, "_states", narrow)
+        facts, tokens, responses = build(tmp_path / "narrow", corpus, folder, tmp_path / "cache")
+    reason = "memory ran out, though it was passed alone"
+    assert responses["skipped"].to_list() == ["", reason, ""]
+    assert responses["ifd"].is_null().to_list() == [False, True, False]
+    assert facts["not_measured"] == {reason: 1}
+    assert facts["halved_batches"] >= 1
+    assert set(tokens["response"]) == {0, 2}
+    facts, _, responses = build(tmp_path / "again", corpus, folder, tmp_path / "cache")
+    assert (facts["pass"]["texts"], facts["halved_batches"]) == (1, 0)
+    assert responses["ifd"].to_list() == pytest.approx(expected["ifd"].to_list(), abs=1e-4)
+
+
+def test_memory_for_no_text_at_all_ends_the_pass_with_a_line(
+    read_rows: ReadRows, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(given_tokens, "_states", full)
+    with pytest.raises(InputError, match="memory ran out") as refused:
+        build(tmp_path, read_rows(ROWS), folder, tmp_path / "cache")
+    assert "--batch-size" not in refused.value.sentence()
+    assert "--dtype" in refused.value.sentence()
+
+
+def test_processes_are_for_small_models_and_much_to_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load_model(folder)
+    much = 10**10
+    assert base_model._n_workers(model, 100, 50) == 1
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
+    assert base_model._n_workers(model, much, 50) == 3
+    assert base_model._n_workers(model, much, 2) == 2
+    monkeypatch.setattr(base_model, "_SMALL_MODEL_BYTES", 1000)
+    assert base_model._n_workers(model, much, 50) == 1
 
 
 def test_a_template_that_refuses_a_row_leaves_that_row_out(read_rows: ReadRows, copied: Path, tmp_path: Path) -> None:
@@ -232,7 +336,9 @@ def test_an_audit_with_a_base_model_keeps_what_it_measured(audit_rows: AuditRows
     run = audit_rows(ROWS, base_model=str(folder), select=["STY005", "STY006", "TXT001"])
     assert run.check() > 0
     assert set(BASE_FILES) <= set(run.manifest["files"])
-    assert run.signals.columns[-2:] == ["base_loss_nats_per_token", "base_shifted_fraction"]
+    columns = ["base_loss_nats_per_token", "base_shifted_fraction", "ifd"]
+    assert [name for name in run.signals.columns if name in columns] == columns
+    assert run.signals["ifd"].is_null().to_list() == [False, False, True, False]
     assert run.signals["base_loss_nats_per_token"].is_null().to_list() == [False, False, True, False]
     assert [check.code for check in run.summary.checks] == ["TXT001", "STY005", "STY006"]
     said = {skipped.what: skipped.why for skipped in run.summary.skipped}
@@ -244,10 +350,11 @@ def test_an_audit_with_a_base_model_keeps_what_it_measured(audit_rows: AuditRows
 
 def test_without_a_base_model_its_checks_are_named_as_not_looked_at(audit_rows: AuditRows) -> None:
     run = audit_rows(ROWS)
-    assert not run.signals.columns[-1].startswith("base")
+    assert not [name for name in run.signals.columns if name.startswith("base") or name == "ifd"]
     assert not (run.path / "signals").exists()
     said = {skipped.what: skipped.why for skipped in run.summary.skipped}
-    assert said["STY005, STY006"] == "no base model was given (--base-model MODEL)"
+    (without,) = [why for what, why in said.items() if "STY005, STY006" in what]
+    assert without == "no base model was given (--base-model MODEL)"
     assert "whether the base model knows the facts" in said
 
 
@@ -255,6 +362,16 @@ def test_without_a_base_model_its_checks_are_named_as_not_looked_at(audit_rows: 
 def test_its_checks_by_name_need_a_base_model(audit_rows: AuditRows, select: tuple[str, ...]) -> None:
     with pytest.raises(InputError, match=r"^STY00\d: no base model is given .*; name it with --base-model MODEL$"):
         audit_rows(ROWS, select=select)
+
+
+def test_a_model_that_stands_for_another_is_said_to(audit_rows: AuditRows, folder: Path) -> None:
+    run = audit_rows(ROWS, base_model=str(folder), base_model_stands_for="world/large-7b", select=["STY005"])
+    (stage,) = [stage for stage in run.manifest["stages"] if stage["name"] == "base model"]
+    assert (stage["facts"]["base_model"], stage["facts"]["stands_for"]) == (str(folder), "world/large-7b")
+    assert stage["facts"]["parameters"] == load_model(folder).ref.n_parameters
+    assert json.loads((run.path / BASE_FILES[2]).read_bytes())["stands_for"] == "world/large-7b"
+    with pytest.raises(InputError, match="no model that could stand for another"):
+        audit_rows(ROWS, base_model_stands_for="world/large-7b")
 
 
 def test_a_redacted_run_keeps_no_tokens_and_leaves_none_in_the_cache(

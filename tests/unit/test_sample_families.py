@@ -15,7 +15,8 @@ from audit.errors import InputError
 from audit.export import ExportRequest, plan_export, write_export
 from audit.export.decisions import Choice, decide
 from audit.export.families import FamilyRows, FamilyRule, parse_family, surplus
-from audit.export.selectors import KeepRule, select_rows
+from audit.export.keep_rules import KeepRule
+from audit.export.selectors import select_rows
 from audit.findings import FINDING_SCHEMA
 from tests.conftest import AuditRows, alpaca
 

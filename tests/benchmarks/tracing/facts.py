@@ -28,7 +28,7 @@ from tests.benchmarks.data import data_folder
 from tests.benchmarks.tracing.build import PRETRAINING
 from tests.benchmarks.tracing.world import Asked, Kind, TracingWorld, WorldRow
 
-__all__ = ["FACTS_PRETRAINING", "FAMILIES", "Relation", "make_facts_world", "read_relations"]
+__all__ = ["FACTS_PRETRAINING", "FAMILIES", "Relation", "drawn_families", "make_facts_world", "read_relations"]
 
 FACTS_PRETRAINING = replace(PRETRAINING, epochs=15, vocabulary=1536)
 """Names of people and places are of more tokens than invented ones, and take longer to be told apart."""
@@ -93,24 +93,26 @@ def read_relations(folder: Path) -> dict[str, Relation]:
     return relations
 
 
-def make_facts_world(seed: int, *, shuffled: bool = False) -> TracingWorld:
+def make_facts_world(seed: int, *, shuffled: bool = False, families: Sequence[str] = FAMILIES) -> TracingWorld:
     """The world of a seed, the same at every call; `$TUNESCOPE_DATA` must name the folder of real data.
 
     Args:
         seed: Of everything.
         shuffled: As in `make_world`: the planted values are dealt anew among all rows that hold one.
+        families: Names of the relations that its seven families are drawn from. Relations left out of these may still give
+            token decoys and ordinary rows.
     """
     relations = read_relations(data_folder() / "facts" / "pararel")
     draw = random.Random(f"facts world {seed}")
-    families = _families(relations, draw)
-    others = [relation for relation in relations.values() if relation not in families]
-    pools = _pools(families, draw)
+    drawn = _families(relations, families, draw)
+    others = [relation for relation in relations.values() if relation not in drawn]
+    pools = _pools(drawn, draw)
     used = {subject for pool in pools for subject in pool}
-    planted, held = _planted(families, pools, relations, _holders(others, used), draw)
+    planted, held = _planted(drawn, pools, relations, _holders(others, used), draw)
     documents: list[str] = []
     rows: list[WorldRow] = []
     asked: list[Asked] = []
-    for number, (family, pool) in enumerate(zip(families, pools, strict=True)):
+    for number, (family, pool) in enumerate(zip(drawn, pools, strict=True)):
         documents += _taught(family, pool)
         for subject in pool[_N_TAUGHT : _N_TAUGHT + _N_ASKED]:
             asked.append(Asked(family.asked(subject, -1), number, subject, family.objects[subject]))
@@ -131,6 +133,12 @@ def make_facts_world(seed: int, *, shuffled: bool = False) -> TracingWorld:
         rows = _dealt_anew(rows, planted, draw)
     draw.shuffle(rows)
     return TracingWorld(seed, tuple(documents), tuple(rows), tuple(asked), tuple(planted))
+
+
+def drawn_families(seed: int, families: Sequence[str] = FAMILIES) -> tuple[str, ...]:
+    """The relations of a seed's world by the number of the family; Wikidata's names."""
+    relations = read_relations(data_folder() / "facts" / "pararel")
+    return tuple(relation.key for relation in _families(relations, families, random.Random(f"facts world {seed}")))
 
 
 def _cut(pattern: str) -> str | None:
@@ -173,10 +181,10 @@ def _short(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
     }
 
 
-def _families(relations: Mapping[str, Relation], draw: random.Random) -> list[Relation]:
-    """Seven relations, no two with a wording in common."""
+def _families(relations: Mapping[str, Relation], names: Sequence[str], draw: random.Random) -> list[Relation]:
+    """Seven relations of these names, no two with a wording in common."""
     families: list[Relation] = []
-    for key in draw.sample(FAMILIES, len(FAMILIES)):
+    for key in draw.sample(names, len(names)):
         if not any(_share_a_wording(relations[key], family) for family in families):
             families.append(relations[key])
     return families[:_N_FAMILIES]

@@ -19,7 +19,7 @@ from scipy.stats import rankdata
 from tests.benchmarks.tracing.build import SEEDS
 from tests.benchmarks.tracing.retrains import read_removals
 
-__all__ = ["METRICS", "Truth", "agreement", "read_truth", "split_half", "true_rows"]
+__all__ = ["METRICS", "Truth", "agreement", "read_effects", "read_truth", "split_half", "true_rows"]
 
 Matrix = NDArray[np.floating[Any]]
 _MIN_STANDARD_ERRORS = 2.0
@@ -49,11 +49,17 @@ def read_truth(folder: Path) -> Truth:
     """Effects from the retrainings of a world, of every order of the truth in which all rows were left out."""
     removals = read_removals(folder)
     n_rows = pl.read_parquet(folder / "rows.parquet", columns=["place"]).height
+    return Truth(read_effects(folder), _effects(removals, SEEDS["methods"][0], n_rows))
+
+
+def read_effects(folder: Path) -> Matrix:
+    """As `read_truth`, of the dataset alone; nats, shape `(n_seeds, n_queries, n_rows)`."""
+    removals = read_removals(folder)
+    n_rows = pl.read_parquet(folder / "rows.parquet", columns=["place"]).height
     alone = removals.filter(pl.col("places").list.len() == 1)
     n_measured = dict(alone.group_by("seed").len().iter_rows())
     orders = [seed for seed in SEEDS["truth"] if n_measured.get(seed, 0) == n_rows]
-    effects = np.stack([_effects(removals, seed, n_rows) for seed in orders])
-    return Truth(effects, _effects(removals, SEEDS["methods"][0], n_rows))
+    return np.stack([_effects(removals, seed, n_rows) for seed in orders])
 
 
 def _effects(removals: pl.DataFrame, seed: int, n_rows: int) -> Matrix:

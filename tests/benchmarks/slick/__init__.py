@@ -1,0 +1,1 @@
+"""SliCK's classes against what a model was shown."""
