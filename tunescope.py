@@ -464,8 +464,15 @@ def export(
     drop_blamed: Sequence[str] = (),
     keep: Sequence[str] = (),
     sample_families: Sequence[str] = (),
+    judge_endpoint: str | None = None,
+    judge_model: str | None = None,
+    judge_key_env: str | None = None,
     mend: str | None = None,
     mend_codes: Sequence[str] | None = None,
+    idk_text: str | None = None,
+    base_model: str | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
     mend_endpoint: str | None = None,
     mend_model: str | None = None,
     mend_key_env: str | None = None,
@@ -487,11 +494,21 @@ def export(
         out: The cleaned file; its suffix names the container.
         drop: Codes, or prefixes, whose findings drop a row.
         drop_blamed: `NAME:K` or `NAME:SHARE` of a stored trace.
-        keep: `longest:K`, `random:K` or `random:K@SEED`.
+        keep: Rules, applied in this order to the rows left: `longest:K`, `random:K[@SEED]`, `ifd:K`, `known`, `slick:CLASS`,
+            `low-risk[:K]`, `judge:RATING`, `diverse:K`, with K a number or a share such as `10%`.
         sample_families: `N:SHARE` or `N:SHARE@SEED`: rows of style family N stay only up to a share of all that stay.
-        mend: `concise` has a model say rows that stay in fewer words; what loses or brings a fact is not taken.
-        mend_codes: Findings that name these rows, or prefixes; STY002 and STY004 where not given.
-        mend_endpoint: The OpenAI-compatible endpoint that mends.
+        judge_endpoint: The OpenAI-compatible endpoint that rates rows for `judge`.
+        judge_model: Its model.
+        judge_key_env: The environment variable that holds its key.
+        mend: `concise` has a model say rows that stay in fewer words, and what loses or brings a fact is not taken; `idk` says
+            that one does not know; `self` takes the base model's own answer.
+        mend_codes: Findings that name these rows, or prefixes; where not given STY002 and STY004, and for `idk` and `self` the
+            rows whose SliCK class is Unknown.
+        idk_text: What `idk` says, in any language.
+        base_model: Who answers for `self`; the base model of the audit where not given.
+        device: Where it runs.
+        dtype: Its number format.
+        mend_endpoint: The OpenAI-compatible endpoint that mends, or answers.
         mend_model: Its model.
         mend_key_env: The environment variable that holds its key.
         control_seeds: One control file per seed.
@@ -510,6 +527,8 @@ def export(
     """
     _check_rooms()
     from audit.export import ExportRequest, plan_export, write_export
+    from audit.export.judging import judge_endpoint as judge_of
+    from audit.export.keep_rules import Kind, parse_keep
     from audit.export.mends import mend_request
     from reports.publishing import Publication, check_publication, publish
 
@@ -520,12 +539,23 @@ def export(
         drop_blamed=_several(drop_blamed),
         keep=_several(keep),
         sample_families=_several(sample_families),
+        judge=judge_of(
+            judge_endpoint,
+            judge_model,
+            judge_key_env,
+            is_needed=any(parse_keep(rule).kind == Kind.JUDGE for rule in _several(keep)),
+            is_dry=dry_run,
+        ),
         mend=mend_request(
             mend,
             None if mend_codes is None else _several(mend_codes),
             mend_endpoint,
             mend_model,
             mend_key_env,
+            idk_text=idk_text,
+            base_model=base_model,
+            device=device,
+            dtype=dtype,
             is_dry=dry_run,
         ),
         control_seeds=tuple(control_seeds),
@@ -533,7 +563,7 @@ def export(
         decisions=decisions,
         data=None if data is None else Path(data),
     )
-    plan = plan_export(_opened(run), request)
+    plan = plan_export(_opened(run), request, is_dry=dry_run)
     if dry_run:
         return _shown(plan)
     exported = write_export(plan, Path(out), name)

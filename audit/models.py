@@ -308,6 +308,7 @@ def log_prob_chunks(
 
     Raises:
         InputError: A prompt and its response are longer than the model reads.
+        MemoryRanOutError: A batch does not fit.
     """
     import torch
 

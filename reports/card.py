@@ -15,10 +15,11 @@ from typing import Any
 import yaml
 
 from audit.config import AuditConfig
+from audit.endpoints import Endpoint
 from audit.errors import InputError
 from audit.export import Exported
 from audit.export.decisions import read_decisions
-from audit.export.mends import MendRequest
+from audit.export.mends import IDK_TEXT, Mend, MendRequest, Mends
 from reports.markdown import code_block, code_span, prose
 from reports.wording import count, share
 
@@ -37,6 +38,12 @@ _OTHER_REASONS = {
     "blame": "blamed by a trace",
     "longest": "not among the longest",
     "random": "not drawn",
+    "ifd": "not of the highest IFD below 1",
+    "known": "unknown to the base model",
+    "slick": "of another SliCK class",
+    "low-risk": "not of the least borrow risk",
+    "judge": "rated too low by a judge",
+    "diverse": "near to a row that stands for it",
     "family": "above the share of its style family",
 }
 
@@ -114,12 +121,10 @@ def card_section(exported: Exported) -> str:
         ]
         lines += ["", "A row that left for two reasons counts under both."]
     if exported.mends is not None:
-        before, after = exported.mends.n_words
-        lines += [
-            "",
-            f"Rewritten in fewer words by {prose(exported.mends.model, 80)}, of the rows that stay: "
-            f"{count(len(exported.mends.mended), 'response')}, {before:,} words that became {after:,}.",
-        ]
+        lines += ["", _mended(plan.request.mend or MendRequest(), exported.mends)]
+    for judged in plan.judged:
+        rated = count(len(judged.judgements), "response")
+        lines += ["", f"Rated for {judged.plan.aspect} by {prose(judged.model, 80)}: {rated}. Ratings are its opinion."]
     lines += ["", *_controls(exported), *(f"Note: {prose(note, 300)}.\n" for note in plan.notes)]
     lines += [
         "What a row was dropped for is a measured fact about it, and no proof that it harms: `tunescope verify` measures that.",
@@ -137,6 +142,20 @@ def card_section(exported: Exported) -> str:
             name = file["file"] if file is written else f"{written['file']}/{file['file']}"
             lines.append(f"| {code_span(name, 200)} | `{file['sha256']}` |")
     return "\n".join(lines)
+
+
+def _mended(request: MendRequest, mends: Mends) -> str:
+    """What was done to the rows that stay."""
+    (before, after), responses = mends.n_words, count(len(mends.mended), "response")
+    match request.mend:
+        case Mend.IDK:
+            said = code_span(request.idk_text or IDK_TEXT, 80)
+            return f"Replaced by {said}, of the rows that stay, because the base model does not know the answer: {responses}."
+        case Mend.SELF:
+            model = prose(mends.model, 80)
+            return f"Replaced by what {model} answers itself, of the rows that stay: {responses}; it may be wrong."
+    model = prose(mends.model, 80)
+    return f"Rewritten in fewer words by {model}, of the rows that stay: {responses}, {before:,} words that became {after:,}."
 
 
 def _section_of(card: str, path: Path) -> tuple[int, int] | None:
@@ -174,6 +193,7 @@ def _commands(exported: Exported) -> Iterator[str]:
         "--drop": [",".join(request.drop)] if request.drop else [],
         "--drop-blamed": request.drop_blamed,
         "--keep": request.keep,
+        **_judging(request.judge),
         "--sample-family": request.sample_families,
         **_mending(request.mend),
         "--control": ["random:" + ",".join(map(str, request.control_seeds))] if request.control_seeds else [],
@@ -189,11 +209,26 @@ def _commands(exported: Exported) -> Iterator[str]:
 
 
 def _mending(mend: MendRequest | None) -> Mapping[str, Sequence[str]]:
-    """The options of a mend; where the endpoint was is nobody else's business."""
+    """The options of a mend; where the endpoint or the model was is nobody else's business."""
     if mend is None:
         return {}
-    model = [] if mend.endpoint is None else [mend.endpoint.model]
-    return {"--mend": [mend.mend], "--mend-codes": [",".join(mend.codes)], "--mend-endpoint": ["URL"], "--mend-model": model}
+    options: dict[str, Sequence[str]] = {"--mend": [mend.mend]}
+    if mend.codes:
+        options["--mend-codes"] = [",".join(mend.codes)]
+    if mend.idk_text is not None:
+        options["--idk-text"] = [mend.idk_text]
+    if mend.base_model is not None:
+        options["--base-model"] = [
+            PurePath(mend.base_model).name if PurePath(mend.base_model).is_absolute() else mend.base_model
+        ]
+    if mend.endpoint is not None:
+        options |= {"--mend-endpoint": ["URL"], "--mend-model": [mend.endpoint.model]}
+    return options
+
+
+def _judging(judge: Endpoint | None) -> Mapping[str, Sequence[str]]:
+    """The options of a judge; where it was is nobody else's business."""
+    return {} if judge is None else {"--judge-endpoint": ["URL"], "--judge-model": [judge.model]}
 
 
 def _settings(settings: Mapping[str, Any]) -> str:

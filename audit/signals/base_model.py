@@ -11,8 +11,8 @@ changed is measured again. Texts go in shards of like length, and a shard that i
 goes on with the next. Shards are fixed by the texts; on a processor a small model runs in as many processes as there are
 cores, each with one thread, and any number of them gives the same bytes.
 
-The price is one forward pass over all rows and another over all responses (for a million parameters some 100 rows of
-Alpaca, 45,000 tokens, a second on two cores) and, while the tokens are put together, 28 bytes of memory for each. Batches
+The price is one forward pass over all rows and another over all responses (for a million parameters some 50 rows of
+Alpaca, 19,000 tokens, a second on each core) and, while the tokens are put together, 28 bytes of memory for each. Batches
 change the last bits of a log-probability: it is rounded to 4 places, and where a dataset has been edited the last place
 may differ from that of a pass without the cache.
 
@@ -114,7 +114,7 @@ _RESPONSES_PER_GROUP = 4096
 _DECIMALS = 4
 # A model of so few bytes is slowed down by threads, and has room beside itself: one thread, and a process for each core.
 _SMALL_MODEL_BYTES = 80_000_000
-# Multiplications, guessed from characters, from which processes are worth their start: ten seconds, of a minute in one.
+# Operations, guessed from characters, from which processes are worth their start: ten seconds, of half a minute in one.
 _MIN_POOLED_FLOP = 1e12
 _CHARACTERS_PER_TOKEN = 3
 _NO_MEMORY = "memory ran out, though it was passed alone"
@@ -475,7 +475,7 @@ def _loaded(described: str) -> LanguageModel:
 
 def _n_workers(model: LanguageModel, n_characters: int, n_shards: int) -> int:
     """Processes that are worth their start; one for a GPU, and for a model that would fill memory twice."""
-    flop = 2 * model.ref.n_parameters * n_characters / _CHARACTERS_PER_TOKEN
+    flop = 2 * model.ref.n_parameters * 2 * n_characters / _CHARACTERS_PER_TOKEN  # with the prompt, and without
     if not _is_small(model) or flop < _MIN_POOLED_FLOP:
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -16,6 +16,7 @@ from audit.corpus import Corpus
 from audit.errors import InputError
 from audit.materials import BASE_FILES
 from audit.models import load_model
+from audit.rendering import load_tokenizer
 from audit.signals import base_model, base_signals, build_base_model, given_tokens, open_base_model
 from audit.signals.base_model import RESPONSE_SCHEMA, TOKEN_SCHEMA
 from tests.conftest import AuditRows, ReadRows, chat
@@ -313,6 +314,11 @@ def test_models_that_cannot_be_used_are_refused_in_a_line(
     weights["model.norm.weight"][0] = float("nan")
     save_file(weights, copied / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(InputError, match="the base model gives no numbers"):
+        build(tmp_path, read_rows(ROWS), copied, tmp_path / "cache")
+    tokenizer = load_tokenizer(copied)
+    tokenizer.add_tokens([f"extra{number}" for number in range(400)])
+    tokenizer.save_pretrained(copied)
+    with pytest.raises(InputError, match="the tokenizer does not fit the model"):
         build(tmp_path, read_rows(ROWS), copied, tmp_path / "cache")
     (copied / "model.safetensors").unlink()
     with pytest.raises(InputError, match="no model weights"):

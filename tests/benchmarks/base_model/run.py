@@ -144,12 +144,12 @@ what the machine makes of the same products and nothing else: those of the layer
 its own, at the number of tokens that suits them best, those of the output layer and of attention likewise; `torch.mm` and
 `torch.bmm`, float32, in as many processes of one thread as the pass has, at the same time, by the processor's clock, before
 and after the pass; the mean. Stricter is to take for each shape the rate of a single product over and over, which has its
-weights in the cache nearest to the processor; that share is given too. The cold pass has everything in it that an audit's stage has: loading the model, starting processes,
-rendering the chat template, ranks, the cache and the files. The loop is what a user would write after Cherry LLM's code:
-`transformers`, padded batches in the order of the file, two passes, the loss over the labels, as many threads as cores, on
-the first rows; it gives losses alone, no ranks. The estimates take two operations for each parameter and token read, with
-the pocket model's tokens (a larger vocabulary has fewer), for a machine that has the memory; a model of that size works
-with larger matrices, nearer to the second rate than to the first.
+weights in the cache nearest to the processor; that share is given too. The cold pass has everything in it that an audit's
+stage has: loading the model, starting processes, rendering the chat template, ranks, the cache and the files. The loop is
+what a user would write after Cherry LLM's code: `transformers`, padded batches in the order of the file, two passes, the
+loss over the labels, as many threads as cores, on the first rows; it gives losses alone, no ranks. The estimates take two
+operations for each parameter and token read, with the pocket model's tokens (a larger vocabulary has fewer), for a machine
+that has the memory; a model of that size works with larger matrices, nearer to the second rate than to the first.
 """
 
 
