@@ -7,7 +7,7 @@ import pytest
 
 from audit.errors import InputError
 from audit.export.keep_rules import KeepRule, parse_keep
-from audit.export.selectors import KeepStep, Reason, Selection, parse_blame_q, parse_blame_size, select_rows
+from audit.export.selectors import Reason, Selection, parse_blame_q, parse_blame_size, select_rows
 from audit.findings import Evidence, Finding, Severity, findings_frame
 from audit.trace.model import BlamedRow
 
