@@ -108,7 +108,9 @@ def _audit(source: Source, config: AuditConfig, out: Path | None, render: Render
         )
     if config.slick and config.base_model is None:
         raise InputError("--slick without a model to ask", remedy="name the model that is to be tuned with --base-model MODEL")
-    base = None if config.base_model is None else open_base_model(config.base_model)
+    base = None
+    if config.base_model is not None:
+        base = open_base_model(config.base_model, tokenizer=config.tokenizer, chat_template=config.chat_template)
     trainer = open_trainer(config, source)
     options = _options(checks, config.checks)
     baseline = frozenset() if config.baseline is None else read_baseline(Path(config.baseline))

@@ -27,6 +27,7 @@ __all__ = [
     "RenderedResponse",
     "RenderedRow",
     "check_json_files",
+    "generation_eos",
     "load_chat_format",
     "load_tokenizer",
     "only_errors",
@@ -342,7 +343,7 @@ def load_chat_format(folder: str | Path) -> ChatFormat:
     Raises:
         InputError: No tokenizer, a broken one, or no chat template.
     """
-    return ChatFormat(load_tokenizer(folder), _generation_eos(Path(folder)))
+    return ChatFormat(load_tokenizer(folder), generation_eos(Path(folder)))
 
 
 def load_tokenizer(folder: str | Path) -> Any:
@@ -402,7 +403,7 @@ def only_errors() -> Iterator[None]:
         logging.set_verbosity(before)
 
 
-def _generation_eos(folder: Path) -> tuple[int, ...]:
+def generation_eos(folder: Path) -> tuple[int, ...]:
     """The end-of-turn tokens of `generation_config.json`; empty where there is no such file, or it names none."""
     try:
         named = json.loads((folder / "generation_config.json").read_text("utf-8")).get("eos_token_id")

@@ -149,6 +149,7 @@ class UnderBase:
         n_parameters: Its parameters.
         device, dtype: Where it ran, and its number format.
         plain_format: Whether it has no chat template of its own, so that prompts stood under plain headings.
+        template: The name or file of the chat template that was named in place of its own.
         template_digest: Of the prompt format.
         n_passed, seconds: Distinct texts that this audit's pass measured, and what it took; the others were in the cache.
         n_responses: Responses that were measured.
@@ -168,6 +169,7 @@ class UnderBase:
     device: str
     dtype: str
     plain_format: bool
+    template: str | None
     template_digest: str
     n_passed: int
     seconds: float

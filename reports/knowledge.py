@@ -191,6 +191,7 @@ def knowledge_json(summary: AuditSummary, corpus: Corpus) -> Mapping[str, object
         "device": under.device,
         "dtype": under.dtype,
         "plain_format": under.plain_format,
+        "template": under.template,
         "template_digest": under.template_digest,
         "responses": under.n_responses,
         "tokens": under.n_tokens,
@@ -212,9 +213,11 @@ def _sentences(
     say: _Written = one_line,
 ) -> Iterator[str]:
     """The model and what was measured; what the prompts do; classes; what could not be measured."""
+    form = "in its own chat template" if under.template is None else f"in the chat template {code(under.template, 120)}"
+    if under.plain_format:
+        form = "under plain headings, as it has no chat template"
     yield (
-        f"{code(under.model, 120)} ({_parameters(under.n_parameters)}, {under.dtype} on {under.device}), prompts "
-        f"{'under plain headings, as it has no chat template' if under.plain_format else 'in its own chat template'} "
+        f"{code(under.model, 120)} ({_parameters(under.n_parameters)}, {under.dtype} on {under.device}), prompts {form} "
         f"({under.template_digest[:8]}): {under.n_responses:,} of {count(summary.n_responses, 'response')}, "
         f"{count(under.n_tokens, 'token')}."
     )

@@ -40,12 +40,13 @@ import polars as pl
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from audit.chat_templates import read_chat_template
 from audit.corpus import Corpus
 from audit.engines import LocalPool
 from audit.errors import CorruptFileError, InputError
 from audit.materials import BASE_FILES
 from audit.models import LanguageModel, find_model_folder, load_model, weight_files, weights_digest
-from audit.rendering import ChatFormat, load_chat_format, load_tokenizer
+from audit.rendering import ChatFormat, generation_eos, load_tokenizer
 from audit.signals.forward_cost import ForwardWork, forward_cost
 from audit.signals.given_tokens import RANKED, Given, Room, rank_given
 from audit.sources import Message
@@ -134,6 +135,7 @@ class BaseModel:
         chat: Its prompt format.
         is_plain: Whether that is `PLAIN_TEMPLATE`, because the model has none.
         digest: SHA-256 over weights, configuration, tokenizer and prompt format.
+        template: How its chat template was named; `None` for its own, or the plain one.
     """
 
     name: str
@@ -141,6 +143,7 @@ class BaseModel:
     chat: ChatFormat
     is_plain: bool
     digest: str
+    template: str | None = None
 
 
 @dataclass(frozen=True)
@@ -189,28 +192,33 @@ class Measured:
         return ((self.n_prompt + n, n), (1 + n, n)) if n else ()
 
 
-def open_base_model(where: str) -> BaseModel:
+def open_base_model(where: str, *, tokenizer: str | None = None, chat_template: str | None = None) -> BaseModel:
     """Look whether a base model can be used, before anything is measured; its weights are hashed, not loaded.
 
     Args:
         where: A folder with safetensors weights, or `org/name[@revision]` of the hub.
+        tokenizer: Folder or hub name of the tokenizer that it will be tuned with, in place of its own; the same vocabulary.
+        chat_template: A named chat template or a file, in place of the tokenizer's own.
 
     Raises:
-        InputError: No such model, an adapter, no safetensors weights, no usable tokenizer, or a chat template that does
-            not show where a response ends.
+        InputError: No such model, an adapter, no safetensors weights, no usable tokenizer, no such chat template, or one
+            that does not show where a response ends.
     """
     folder, _ = find_model_folder(where)
     if (folder / "adapter_config.json").exists():
         raise InputError("is an adapter, not a base model", where=where, remedy="name the model that it was trained on")
     weight_files(folder)
-    tokenizer = load_tokenizer(folder)
-    is_plain = not tokenizer.chat_template
-    chat = _plain_format(tokenizer, where) if is_plain else load_chat_format(folder)
+    told, _ = (folder, None) if tokenizer is None else find_model_folder(tokenizer)
+    tokens = load_tokenizer(told)
+    if chat_template is not None:
+        tokens.chat_template = read_chat_template(chat_template, tokens)
+    is_plain = not tokens.chat_template
+    chat = _plain_format(tokens, where) if is_plain else ChatFormat(tokens, generation_eos(folder))
     whole = hashlib.sha256(f"{weights_digest(folder)} {chat.digest} ".encode())
     for name in ("config.json", "tokenizer.json"):
-        path = folder / name
+        path = (told if name == "tokenizer.json" else folder) / name
         whole.update(hashlib.sha256(path.read_bytes() if path.exists() else b"").digest())
-    return BaseModel(where, folder, chat, is_plain, whole.hexdigest())
+    return BaseModel(where, folder, chat, is_plain, whole.hexdigest(), chat_template)
 
 
 def build_base_model(
@@ -281,6 +289,7 @@ def build_base_model(
         "model": asdict(model.ref),
         "stands_for": stands_for,
         "plain_format": base.is_plain,
+        "template": base.template,
         "alone_start": start,
         "vocabulary": _vocabulary(model),
         "pieces": {str(number): text for number, text in _pieces(model.chat, measured).items()},
@@ -295,6 +304,7 @@ def build_base_model(
         "digest": base.digest,
         "template_digest": model.ref.template_digest,
         "plain_format": base.is_plain,
+        "template": base.template,
         "alone_start": start["text"],
         "dtype": model.ref.dtype,
         "responses": int((responses["skipped"] == "").sum()),

@@ -52,6 +52,7 @@ def summarize_base(
         device=model["device"],
         dtype=model["dtype"],
         plain_format=facts["plain_format"],
+        template=facts["template"],
         template_digest=model["template_digest"],
         n_passed=facts["pass"]["texts"],
         seconds=facts["pass"]["seconds"],

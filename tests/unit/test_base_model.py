@@ -20,7 +20,7 @@ from audit.rendering import load_tokenizer
 from audit.signals import base_model, base_signals, build_base_model, given_tokens, open_base_model
 from audit.signals.base_model import RESPONSE_SCHEMA, TOKEN_SCHEMA
 from tests.conftest import AuditRows, ReadRows, chat
-from tests.models import tiny_adapter, tiny_model
+from tests.models import tiny_adapter, tiny_model, write_tokenizer
 
 
 def asked(question: str, reply: str) -> dict[str, Any]:
@@ -301,6 +301,27 @@ def test_a_base_model_without_a_template_gets_headings(read_rows: ReadRows, tmp_
     )
     facts = build_base_model(tmp_path, read_rows(ROWS), base, cache=tmp_path / "cache")
     assert (facts["plain_format"], facts["responses"]) == (True, 4)
+
+
+def test_prompts_stand_in_the_chat_template_that_is_named(read_rows: ReadRows, folder: Path, tmp_path: Path) -> None:
+    own, named = open_base_model(str(folder)), open_base_model(str(folder), chat_template="alpaca")
+    assert (own.template, named.template, named.is_plain) == (None, "alpaca", False)
+    assert own.digest != named.digest
+    text = named.chat.tokenizer.decode(named.chat.prompt(read_rows(ROWS).row(0).messages[:1]))
+    assert text.startswith("### Instruction:\n")
+    assert text.endswith("### Response:\n")
+    facts = build_base_model(tmp_path, read_rows(ROWS), named, cache=tmp_path / "cache")
+    assert (facts["template"], facts["plain_format"], facts["responses"]) == ("alpaca", False, 4)
+    with pytest.raises(InputError, match="unknown chat template 'alpac'"):
+        open_base_model(str(folder), chat_template="alpac")
+
+
+def test_a_tokenizer_of_another_vocabulary_is_refused(read_rows: ReadRows, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    write_tokenizer(tmp_path / "other", vocab_size=270)
+    base = open_base_model(str(folder), tokenizer=str(tmp_path / "other"))
+    with pytest.raises(InputError, match=r"its tokenizer is not that of .* tokens differ"):
+        build_base_model(tmp_path, read_rows(ROWS), base, cache=tmp_path / "cache")
 
 
 def test_models_that_cannot_be_used_are_refused_in_a_line(

@@ -36,6 +36,7 @@ def under(**changed: object) -> UnderBase:
         device="cpu",
         dtype="float32",
         plain_format=False,
+        template=None,
         template_digest="3d048a8a" * 8,
         n_passed=3,
         seconds=12.34,
