@@ -15,58 +15,25 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from audit.corpus import Corpus, write_corpus
-from audit.engines import LocalPool
 from audit.materials import BASE_FILES
 from audit.models import LanguageModel, load_model
 from audit.pocket import shipped_model
 from audit.signals import build_base_model, open_base_model
-from audit.signals.forward_cost import ForwardCost, ForwardWork, estimated_seconds, forward_cost
+from audit.signals.forward_cost import ForwardWork, estimated_seconds, forward_cost
 from indexes.store import write_file
+from tests.benchmarks.base_model.products import mean_rates, measured_rates, product_seconds, shapes_of
 from tests.benchmarks.data import data_folder
 from tests.benchmarks.record import Result, record
 
 COMMAND = "make bench-base-model"
 _ROWS_OF_NAIVE = 320
 _BATCH_OF_NAIVE = 16
-_TOKENS_AT_ONCE = (128, 256, 512, 1024, 2048)
-_LENGTHS = (64, 128, 256, 512)
-_SECONDS_EACH = 0.15
-_REPEATS = 3
-_LARGE = 2048
-
-
-@dataclass(frozen=True)
-class Shapes:
-    """The matrix products of a model: those of its weights as (inputs, outputs), with how many a layer's token passes."""
-
-    layers: tuple[tuple[int, int], ...]
-    output: tuple[int, int]
-    head: int
-    n_heads: int
-
-
-@dataclass(frozen=True)
-class Rates:
-    """Floating point operations a second of one process, while as many as there are cores measure the same.
-
-    Attributes:
-        by_shape: Of each shape over and over.
-        layers: Of the layers' products one after the other, each with weights of its own, as a forward pass does them.
-        attention: Of queries with keys and of probabilities with values.
-        large: Of large square matrices.
-    """
-
-    by_shape: dict[tuple[int, int], float]
-    layers: float
-    attention: float
-    large: float
 
 
 def main() -> None:
@@ -74,7 +41,7 @@ def main() -> None:
     n_cores = len(os.sched_getaffinity(0))
     base = open_base_model(str(shipped_model()))
     model = load_model(base.name, chat=base.chat)
-    cost, shapes = forward_cost(model), _shapes(model)
+    cost, shapes = forward_cost(model), shapes_of(model)
     results: list[Result] = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -82,20 +49,20 @@ def main() -> None:
         source = data_folder() / "alpaca" / "alpaca_21k.jsonl"
         write_file(folder / "rows.parquet", lambda file: write_corpus(source, file, limit=limit))
         corpus = Corpus.load(folder / "rows.parquet")
-        before = _rates(shapes, n_cores)
+        before = measured_rates(shapes, n_cores)
         cold_s, facts = _timed(lambda: build_base_model(folder, corpus, base, cache=folder / "cache"))
         first = [(folder / name).read_bytes() for name in BASE_FILES]
         peak_mib = (_peak_kib(resource.RUSAGE_SELF) + facts["pass"]["workers"] * _peak_kib(resource.RUSAGE_CHILDREN)) / 1024
-        after = _rates(shapes, n_cores)
+        after = measured_rates(shapes, n_cores)
         again_s, _ = _timed(lambda: build_base_model(folder, corpus, base, cache=folder / "cache"))
         same = first == [(folder / name).read_bytes() for name in BASE_FILES]
         responses = pl.read_parquet(folder / BASE_FILES[1])
         work = _work(folder, base, corpus, responses, facts["pass"])
         naive_rows_per_s, difference = _naive(model, corpus, responses)
     n_rows, flop = len(corpus), cost.flop(work)
-    rates = [_fastest(one) for one in (before, after)]
-    bound_s = statistics.mean(_product_seconds(cost, shapes, work, rate) for rate in rates) / n_cores
-    single_s = statistics.mean(_product_seconds(cost, shapes, work, rate, in_order=False) for rate in rates) / n_cores
+    rates = [mean_rates(one) for one in (before, after)]
+    bound_s = statistics.mean(product_seconds(cost, shapes, work, rate) for rate in rates) / n_cores
+    single_s = statistics.mean(product_seconds(cost, shapes, work, rate, in_order=False) for rate in rates) / n_cores
     large = n_cores * statistics.mean(rate.large for rate in rates)
     of_pass = facts["pass"]
     results += [
@@ -151,100 +118,6 @@ loss over the labels, as many threads as cores, on the first rows; it gives loss
 operations for each parameter and token read, with the pocket model's tokens (a larger vocabulary has fewer), for a machine
 that has the memory; a model of that size works with larger matrices, nearer to the second rate than to the first.
 """
-
-
-def _shapes(model: LanguageModel) -> Shapes:
-    import torch
-
-    inner = model.model.base_model
-    layers = tuple(
-        (module.in_features, module.out_features) for module in inner.modules() if isinstance(module, torch.nn.Linear)
-    )
-    output = model.model.get_output_embeddings().weight
-    config = model.model.config
-    return Shapes(layers, (output.shape[1], output.shape[0]), int(config.head_dim), int(config.num_attention_heads))
-
-
-def _product_seconds(cost: ForwardCost, shapes: Shapes, work: ForwardWork, rates: Rates, *, in_order: bool = True) -> float:
-    """Of one process doing all of the matrix products."""
-    seconds = cost.output_flop(work) / rates.by_shape[shapes.output] + cost.attention_flop(work) / rates.attention
-    if in_order:
-        return seconds + cost.layer_flop(work) / rates.layers
-    return seconds + sum(2 * n_in * n_out * work.n_tokens / rates.by_shape[n_in, n_out] for n_in, n_out in shapes.layers)
-
-
-def _rates(shapes: Shapes, n_processes: int) -> list[Rates]:
-    """What each of several processes at a time makes of the products."""
-    with LocalPool(n_workers=n_processes, n_threads=1) as pool:
-        return list(pool.run(_measure_rates, [shapes] * n_processes))
-
-
-def _fastest(rates: Sequence[Rates]) -> Rates:
-    """The mean of processes that measured at the same time."""
-    shapes = rates[0].by_shape
-    return Rates(
-        {shape: statistics.mean(each.by_shape[shape] for each in rates) for shape in shapes},
-        statistics.mean(each.layers for each in rates),
-        statistics.mean(each.attention for each in rates),
-        statistics.mean(each.large for each in rates),
-    )
-
-
-def _measure_rates(shapes: Shapes) -> Rates:
-    import torch
-
-    with torch.inference_mode():
-        by_shape = {shape: max(_mm_rate(n, *shape) for n in _TOKENS_AT_ONCE) for shape in {*shapes.layers, shapes.output}}
-        attention = max(_attention_rate(length, shapes) for length in _LENGTHS)
-        layers = max(_layers_rate(n, shapes) for n in _TOKENS_AT_ONCE)
-        return Rates(by_shape, layers, attention, _mm_rate(_LARGE, _LARGE, _LARGE))
-
-
-def _mm_rate(n: int, n_in: int, n_out: int) -> float:
-    import torch
-
-    left, right, out = torch.randn(n, n_in), torch.randn(n_out, n_in).t(), torch.empty(n, n_out)
-    return _rate(lambda: torch.mm(left, right, out=out), 2 * n * n_in * n_out)
-
-
-def _layers_rate(n: int, shapes: Shapes) -> float:
-    """Of the layers' products in their order."""
-    import torch
-
-    weights = [torch.randn(n_out, n_in).t() for n_in, n_out in shapes.layers]
-    lefts, outs = ({width: torch.randn(n, width) for shape in shapes.layers for width in shape} for _ in range(2))
-
-    def multiply() -> None:
-        for (n_in, n_out), weight in zip(shapes.layers, weights, strict=True):
-            torch.mm(lefts[n_in], weight, out=outs[n_out])
-
-    return _rate(multiply, 2 * n * sum(n_in * n_out for n_in, n_out in shapes.layers))
-
-
-def _attention_rate(length: int, shapes: Shapes) -> float:
-    """Of the two products of attention together."""
-    import torch
-
-    n = max(1, 1024 // length) * shapes.n_heads
-    queries, keys, out = (torch.randn(n, length, shapes.head) for _ in range(3))
-    square, transposed = torch.randn(n, length, length), keys.transpose(1, 2)
-    flop = 2 * n * length * length * shapes.head
-    first = _rate(lambda: torch.bmm(queries, transposed, out=square), flop)
-    second = _rate(lambda: torch.bmm(square, keys, out=out), flop)
-    return 2 / (1 / first + 1 / second)
-
-
-def _rate(multiply: Callable[[], object], flop: int) -> float:
-    """The best of some rounds, by the clock of the processor, which other work on the machine does not stop."""
-    multiply()
-    best = 0.0
-    for _ in range(_REPEATS):
-        begun, n = time.process_time(), 0
-        while (passed := time.process_time() - begun) < _SECONDS_EACH:
-            multiply()
-            n += 1
-        best = max(best, flop * n / passed)
-    return best
 
 
 def _work(folder: Path, base: Any, corpus: Corpus, responses: pl.DataFrame, of_pass: dict[str, Any]) -> ForwardWork:
