@@ -9,8 +9,9 @@ share it (the related rows) and what the others say. Stories, letters and other 
 
 Why it matters: models tuned on rows like these borrow words from rows on like concepts, and state them of other things
 (Ghosh et al. 2024). A value that the model does not know, shared by several rows of one concept whose other rows have
-other values, is what it learns to say to the concept. On worlds where every row was left out in turn, rows with a high
-risk are those whose removal changes the false answers (`tests/benchmarks/borrow_risk`).
+other values, is what it may learn to say to the concept. That is a guess: on held-out worlds where every row was left out
+in turn, rows of a high risk were borrowed from more often than others, but no more than rows of a high loss
+(`tests/benchmarks/borrow_risk`).
 
 Example: of fifteen questions after the metal of a crown, three are answered with `quillsteel`, which the base model would
 not have said, the others with other metals.
