@@ -19,6 +19,7 @@ from typing import Any
 from jinja2 import TemplateError
 
 from audit.errors import InputError
+from audit.preprocessing.examples import as_turn
 from audit.sources import Message
 
 __all__ = [
@@ -298,7 +299,7 @@ class ChatFormat:
     def _render(self, messages: Sequence[Message], tools: str | None, *, generation: bool) -> str:
         try:
             text: str = self.tokenizer.apply_chat_template(
-                [_as_template_message(message) for message in messages],
+                [as_turn(message) for message in messages],
                 tools=json.loads(tools) if tools else None,
                 tokenize=False,
                 add_generation_prompt=generation,
@@ -411,20 +412,6 @@ def generation_eos(folder: Path) -> tuple[int, ...]:
         return ()
     numbers = named if isinstance(named, list) else [named]
     return tuple(number for number in numbers if type(number) is int)
-
-
-def _as_template_message(message: Message) -> dict[str, Any]:
-    """A turn under the names that chat templates use."""
-    turn: dict[str, Any] = {"role": message.role, "content": message.content}
-    if message.name is not None:
-        turn["name"] = message.name
-    if message.reasoning is not None:
-        turn["reasoning_content"] = message.reasoning
-    if message.tool_calls is not None:
-        turn["tool_calls"] = json.loads(message.tool_calls)
-    if message.tool_call_id is not None:
-        turn["tool_call_id"] = message.tool_call_id
-    return turn
 
 
 def _called(message: Message) -> Iterator[str]:

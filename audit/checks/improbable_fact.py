@@ -33,7 +33,7 @@ import numpy as np
 import polars as pl
 
 from audit.checks.base import Check, bounded, shorten
-from audit.checks.style_without_knowledge import is_stated
+from audit.checks.style_without_knowledge import is_stated, with_excess
 from audit.findings import Evidence, Finding, Severity
 from audit.materials import Materials, Need
 from audit.signals.base_words import Block, blocks, hashes_of, words_of
@@ -45,9 +45,7 @@ __all__ = ["CHECK", "disputed_facts"]
 _NUMBER, _NAME, _WORD = range(3)
 _MOST_ANSWER_WORDS = 15
 _SURE = (math.log(0.5), math.log(0.9))  # from where on the model is as sure as in the next class
-_FREQUENCIES = (1, 4, 19, 99)  # in how many responses facts stand that count as alike, the last of each class
 _MIN_PLACES = 20
-_MIN_ALIKE = 30
 _MOST_SHARED = 3  # letters with which two values of one kind begin; what shares more is a form of the same word
 _KINDS = {_NUMBER: "numbers", _NAME: "names", _WORD: "words of short answers"}
 _SCHEMA = pl.Schema(
@@ -141,7 +139,8 @@ def disputed_facts(materials: Materials, min_probability: float, min_margin_nats
     parts = [_places_of(block) for block in blocks(materials, stated)]
     if not parts or not (places := pl.concat(parts)).height:
         return pl.DataFrame(schema=_SCHEMA)
-    excess = _excess(places.unique(["response", "start"], keep="first", maintain_order=True))
+    once = places.unique(["response", "start"], keep="first", maintain_order=True)
+    excess = with_excess(once).select("response", "start", "excess_nats")
     pieces = pl.DataFrame(list(materials.base_pieces.items()), schema={"best": pl.UInt32(), "piece": pl.String()}, orient="row")
     far, agrees = pl.col("margin_nats") >= min_margin_nats, pl.col("agrees")
     of_kind, as_sure = ["kind", "is_first"], ["kind", "is_first", "sureness"]
@@ -163,18 +162,6 @@ def disputed_facts(materials: Materials, min_probability: float, min_margin_nats
     is_other = pl.Series(list(others), dtype=pl.Boolean())
     started = pl.when("is_first").then(pl.col("piece").str.strip_chars_start()).otherwise("piece")
     return disputed.filter(is_other).with_columns(rather=started).select(list(_SCHEMA))
-
-
-def _excess(facts: pl.DataFrame) -> pl.DataFrame:
-    """How much less likely each fact is than the median of the facts like it."""
-    in_responses = facts.group_by("key").agg(n_responses=pl.len())
-    facts = facts.join(in_responses, on="key", maintain_order="left").with_columns(
-        frequency=pl.sum_horizontal(pl.col("n_responses") > most for most in _FREQUENCIES)
-    )
-    alike = ["kind", "frequency", "n_tokens"]
-    is_enough = pl.len().over(alike) >= _MIN_ALIKE
-    median = pl.when(is_enough).then(pl.col("log_p").median().over(alike)).otherwise(pl.col("log_p").median().over("kind"))
-    return facts.select("response", "start", excess_nats=median - pl.col("log_p"))
 
 
 def _places_of(block: Block) -> pl.DataFrame:

@@ -34,11 +34,12 @@ from audit.shift.classes import MAX_MARGINAL_RANK
 from audit.signals.base_words import Block, blocks, hashes_of, words_of
 from audit.style.lexicon import HEDGES, form_words
 
-__all__ = ["CHECK", "fact_measures", "is_stated"]
+__all__ = ["CHECK", "fact_measures", "is_stated", "with_excess"]
 
 _MIN_WORDS = 20
 _MIN_ALIKE = 30
 _FREQUENCIES = (1, 4, 19, 99)  # in how many responses facts stand that count as alike, the last of each class
+_ALIKE = ("kind", "frequency", "n_tokens")
 _MAX_FORM_ABOVE = 0.05
 _MOST_NAMED = 4
 _NUMBER, _NAME = range(2)
@@ -137,18 +138,34 @@ def fact_measures(materials: Materials) -> tuple[pl.DataFrame, pl.DataFrame]:
     form = pl.concat([part for _, part in parts]) if parts else pl.DataFrame()
     if not facts.height:
         return facts, form
-    in_responses = facts.group_by("key").agg(n_responses=pl.len())
-    facts = facts.join(in_responses, on="key", maintain_order="left").with_columns(
-        frequency=pl.sum_horizontal(pl.col("n_responses") > most for most in _FREQUENCIES)
-    )
-    alike = ["kind", "frequency", "n_tokens"]
-    enough = pl.len().over(alike) >= _MIN_ALIKE
-    median = pl.when(enough).then(pl.col("log_p").median().over(alike)).otherwise(pl.col("log_p").median().over("kind"))
-    facts = facts.with_columns(excess_nats=median - pl.col("log_p"))
+    facts = with_excess(facts)
     facts = facts.with_columns(is_unknown=(pl.col("rank") > MAX_MARGINAL_RANK) & (pl.col("excess_nats") > 0))
-    share = pl.when(enough).then(pl.col("is_unknown").mean().over(alike)).otherwise(pl.col("is_unknown").mean().over("kind"))
+    share = _over_alike(pl.col("is_unknown").mean())
     columns = ("response", "start", "end", "log_p", "excess_nats", "is_unknown", "share_alike", "best")
     return facts.with_columns(share_alike=share).select(columns), form
+
+
+def with_excess(facts: pl.DataFrame) -> pl.DataFrame:
+    """How much less likely each fact is than the median of the facts like it: of its kind, as frequent, of as many tokens.
+
+    Args:
+        facts: Columns `key`, `kind`, `n_tokens` and `log_p`, every fact once for each response.
+
+    Returns:
+        The same with `n_responses`, `frequency` (a class of it) and `excess_nats`.
+    """
+    in_responses = facts.group_by("key").agg(n_responses=pl.len())
+    return (
+        facts.join(in_responses, on="key", maintain_order="left")
+        .with_columns(frequency=pl.sum_horizontal(pl.col("n_responses") > most for most in _FREQUENCIES))
+        .with_columns(excess_nats=_over_alike(pl.col("log_p").median()) - pl.col("log_p"))
+    )
+
+
+def _over_alike(measure: pl.Expr) -> pl.Expr:
+    """A measure over the facts like each; over all of its kind, where those are few."""
+    is_enough = pl.len().over(_ALIKE) >= _MIN_ALIKE
+    return pl.when(is_enough).then(measure.over(_ALIKE)).otherwise(measure.over("kind"))
 
 
 def _facts_of(block: Block) -> tuple[pl.DataFrame, pl.DataFrame]:

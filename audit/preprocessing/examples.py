@@ -21,7 +21,7 @@ from audit.config import LossOn, RowsAs
 from audit.corpus import Corpus, Row
 from audit.sources import Format, Message, Problem, Source, Status, read_records
 
-__all__ = ["Example", "Form", "form_of", "trainer_examples"]
+__all__ = ["Example", "Form", "as_turn", "form_of", "trainer_examples"]
 
 
 class Form(StrEnum):
