@@ -114,7 +114,8 @@ def build_borrow_risk(folder: Path, materials: Materials) -> Mapping[str, Any]:
         materials: With the base model's tokens and, where there is an encoder, the prompts' vectors.
 
     Returns:
-        What the manifest says: how many responses hold a value, or why nothing was measured.
+        What the manifest says: how many responses hold a value, how many words of matter there are and how many
+        of them are values, or why nothing was measured.
 
     Raises:
         StorageError: The disk is full.
@@ -127,7 +128,7 @@ def build_borrow_risk(folder: Path, materials: Materials) -> Mapping[str, Any]:
         values = values_of(materials)
         numbers, cosines = _neighbors(materials)
         risks = _riskiest(values, numbers, cosines, materials.n_responses)
-        facts |= {"responses": risks.height, "values": int(values.is_value.sum())}
+        facts |= {"responses": risks.height, "words": len(values.key), "values": int(values.is_value.sum())}
     write_file(folder / RISK_FILES[0], lambda file: risks.write_parquet(file, compression="zstd"))
     write_bytes(folder / RISK_FILES[1], json.dumps(facts, sort_keys=True).encode())
     return facts

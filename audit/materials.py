@@ -224,6 +224,12 @@ class Materials:
         return pl.read_parquet(read_bytes(self._folder.parent / SLICK_FILES[0]))
 
     @cached_property
+    def unexpected_fraction(self) -> float:
+        """Share of the words that could be borrowed that the base model would hardly have said; 0 without any."""
+        facts = json.loads(read_bytes(self._folder.parent / RISK_FILES[1]))
+        return facts["values"] / facts["words"] if facts.get("words") else 0.0
+
+    @cached_property
     def base_pieces(self) -> Mapping[int, str]:
         """The text of every token that the base model would rather have said, by its number."""
         pieces = json.loads(read_bytes(self._folder.parent / BASE_FILES[2]))["pieces"]

@@ -6,6 +6,8 @@ prompts, at least `min_same` hold it too and at least `min_other` hold another w
 risk is at least `min_risk`, and the neighbours of another response, drawn at random, would seldom make it as high
 (`max_chance`). The finding shows the value, the rows that
 share it (the related rows) and what the others say. Stories, letters and other inventions are left out, code too.
+Where the base model expects hardly any such word (`max_unexpected_fraction`), it knows too little of the matter for this to
+tell rows apart, and none is named.
 
 Why it matters: models tuned on rows like these borrow words from rows on like concepts, and state them of other things
 (Ghosh et al. 2024). A value that the model does not know, shared by several rows of one concept whose other rows have
@@ -47,16 +49,20 @@ class Options:
         min_other: Neighbours that hold another in its place.
         min_risk: Borrow risk.
         max_chance: How often the neighbours of a random response would make it as high.
+        max_unexpected_fraction: Share of all words of matter that the base model does not expect.
     """
 
     min_same: int = bounded(1, 0, 15)
     min_other: int = bounded(2, 1, 15)
     min_risk: float = bounded(0.4, 0.0, 1.0)
     max_chance: float = bounded(0.05, 0.0, 1.0)
+    max_unexpected_fraction: float = bounded(0.8, 0.0, 1.0)
 
 
 def find(materials: Materials, options: Options) -> Iterator[Finding]:
     """One finding per response, over its riskiest value."""
+    if materials.unexpected_fraction > options.max_unexpected_fraction:
+        return
     corpus = materials.corpus
     texts = corpus.responses["text"].to_list()
     row_of = materials.row_of_response

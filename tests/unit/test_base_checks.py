@@ -242,6 +242,14 @@ def test_options_of_borrow_risk(find_under: FindUnder) -> None:
     assert find_under("BRW001", rows, min_risk=0.9, max_chance=1.0) == []
 
 
+def test_a_base_model_that_knows_nothing_of_the_matter_names_no_row(find_under: FindUnder) -> None:
+    strange = ["quillsteel^.", "quillsteel^.", *(f"{metal}^." for metal in METALS[:4])]
+    rows = list(zip(CROWNS, strange, strict=True))
+    assert find_under("BRW001", rows, min_risk=0.0, max_chance=1.0) == []
+    found = find_under("BRW001", rows, min_risk=0.0, max_chance=1.0, max_unexpected_fraction=1.0)
+    assert [finding.row for finding in found] == [0, 1]
+
+
 def test_inventions_and_code_are_left_out(find_under: FindUnder) -> None:
     rows = list(zip([f"Make up an answer. {prompt}" for prompt in CROWNS], ["quillsteel^."] * 3 + ["tellin."] * 3, strict=True))
     assert find_under("BRW001", rows, min_risk=0.0, max_chance=1.0) == []
